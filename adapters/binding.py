@@ -1,0 +1,100 @@
+"""The declaration of a binding: one public API of a framework that computes one loss."""
+
+import ast
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from reference.losses import LOSSES, Grade
+from reference.semantics import MATHEMATICAL, Semantics
+
+OPTIONS = ("reduction",)
+"""The options that a binding can take, as keyword arguments of its function."""
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One public API that computes one loss.
+
+    ``function`` is the call a user would write: ``function(prediction, target, **options)``. ``semantics`` is what the
+    API's ``documentation`` states. ``grade`` names the sound forms whose error bounds it keeps. ``textbook`` marks the
+    composition people write by hand that stacks a sigmoid or softmax under a log. ``source`` is the text of the function
+    and ``imports`` the lines it needs.
+    """
+
+    loss: str
+    api: str
+    function: Callable[..., Any]
+    options: tuple[str, ...]
+    semantics: Semantics
+    grade: Grade
+    documentation: str
+    textbook: bool
+    source: str
+    imports: tuple[str, ...]
+
+
+def implements(
+    loss: str,
+    *,
+    api: str,
+    options: tuple[str, ...] = (),
+    semantics: Semantics = MATHEMATICAL,
+    grade: Grade | None = None,
+    documentation: str = "",
+    textbook: bool = False,
+) -> Callable[[Callable[..., Any]], Binding]:
+    """Declare that the decorated function computes ``loss`` by the public API ``api``.
+
+    Args:
+        loss: a name in `reference.losses.LOSSES`.
+        api: the public name, and what it is applied to where it is a composition: "torch.nn.functional.nll_loss over log".
+        options: those the function takes, of `OPTIONS`; a binding without "reduction" returns one loss for each row.
+        semantics: what the documentation of the API states at each choice point; the mathematics where it is silent.
+        grade: the forms it computes by; by default the first ones of the loss.
+        documentation: the address of the page that says so.
+        textbook: whether it is the composition that stacks a sigmoid or softmax under a log.
+
+    Raises:
+        ValueError: an unknown loss, option or form; the message lists those that exist.
+    """
+    spec = LOSSES.get(loss)
+    if spec is None:
+        raise ValueError(f"{loss!r} is not a loss of the specification: use one of {', '.join(LOSSES)}")
+    for option in options:
+        if option not in OPTIONS:
+            raise ValueError(f"{option!r} is not an option: use one of {', '.join(OPTIONS)}")
+    grade = grade or spec.default_grade
+    for form, known in ((grade.value, spec.value_forms), (grade.gradient, spec.gradient_forms)):
+        if form not in known:
+            raise ValueError(f"{form!r} is not a sound form of {loss}: use one of {', '.join(known)}")
+
+    def declare(function: Callable[..., Any]) -> Binding:
+        source, imports = _read_source(function)
+        return Binding(loss, api, function, options, semantics, grade, documentation, textbook, source, imports)
+
+    return declare
+
+
+def _read_source(function: Callable[..., Any]) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a function without its decorator, and the import lines of its module that it uses."""
+    text = textwrap.dedent(inspect.getsource(function))
+    node = ast.parse(text).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    source = "\n".join(text.splitlines()[node.lineno - 1 :])
+    used = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+    return source, module_imports(sys.modules[function.__module__], used)
+
+
+def module_imports(module: Any, names: set[str]) -> tuple[str, ...]:
+    """Return the import statements at the top of a module that bind any of the names."""
+    lines = []
+    for statement in ast.parse(inspect.getsource(module)).body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            bound = {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
+            if bound & names:
+                lines.append(ast.unparse(statement))
+    return tuple(lines)

@@ -1,0 +1,91 @@
+"""What a framework object is: how the losses of one library are run on NumPy arrays."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One execution of a binding.
+
+    ``prediction`` and ``target`` keep the memory layout they have here. ``reduction`` is "none", "sum" or "mean".
+    ``cotangent`` is the upstream gradient, of the shape of the value; None stands for ones.
+    """
+
+    prediction: NDArray
+    target: NDArray
+    reduction: str = "none"
+    cotangent: NDArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a framework answered to a `Call`.
+
+    ``error`` is the exception as "Type: first line", and then there are no arrays. ``dtype`` is that of the value as the
+    framework names it. ``modified`` tells whether the call changed the arrays it was given. ``seconds`` is the time inside
+    the framework, NumPy in and out; ``compile_seconds`` the time it spent compiling before.
+    """
+
+    value: NDArray | None = None
+    gradient: NDArray | None = None
+    target_gradient: NDArray | None = None
+    dtype: str = ""
+    error: str = ""
+    modified: bool = False
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+
+
+Loss = Callable[[Any, Any], Any]
+"""A loss of the framework's own arrays: prediction and target in, value out."""
+
+
+class Framework(Protocol):
+    """How to run things in one library.
+
+    ``name`` is the adapter's ("pytorch"), ``packages`` the distributions whose versions decide a result, ``modes`` and
+    ``dtypes`` what a binding is run under, the default mode first. ``value_and_gradient`` is the plain function that runs
+    a loss; a reproducer prints its source.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    modes: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    value_and_gradient: Callable[..., tuple[Any, ...]]
+
+    def devices(self) -> Mapping[str, str]:
+        """Return the devices that this machine has, by the name `--device` takes, with a description each."""
+        ...
+
+    def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
+        """Run a loss and its gradient. Calls with one ``key`` run the same loss and may share its compiled code.
+
+        Whatever the framework raises becomes ``Outcome.error``; `describe_error` words it.
+        """
+        ...
+
+
+def private_copy(array: NDArray) -> NDArray:
+    """Return a copy in fresh memory with the layout of the array: C order, Fortran order, or every second element."""
+    if array.flags.c_contiguous or array.flags.f_contiguous:
+        return array.copy(order="K")
+    view = np.empty((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)[..., ::2]
+    view[...] = array
+    return view
+
+
+def describe_error(error: Exception) -> str:
+    """Return an exception as "Type: first line", the first 200 characters of it."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"[:200]
+
+
+def same_bytes(before: NDArray, after: NDArray) -> bool:
+    """Tell whether two arrays hold the same numbers bit by bit, NaN payloads included."""
+    return before.dtype == after.dtype and before.tobytes() == after.tobytes()

@@ -1,0 +1,144 @@
+"""The truth about one loss on one batch: value and gradients under any semantics."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.doubledouble import Array
+from reference.losses import LOSSES, Loss
+from reference import doubledouble, plain
+from reference.precision import PRECISIONS, Precision
+from reference.probability import binary_cross_entropy, categorical_cross_entropy
+from reference.semantics import MATHEMATICAL, Semantics
+from reference.sigmoid import sigmoid_cross_entropy
+from reference.softmax import Arithmetic, softmax_cross_entropy
+
+BLOCK = 16384
+"""Elements evaluated at a time: what the temporaries of double-double arithmetic keep in cache."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One loss on one batch: ``value`` for each row or element, ``gradient`` for each element of the prediction.
+
+    ``target_gradient`` has the shape of the targets, and is None for index targets.
+    """
+
+    value: Array
+    gradient: Array
+    target_gradient: Array | None
+
+
+def evaluate(
+    loss: str, prediction: NDArray, target: NDArray, *, semantics: Semantics = MATHEMATICAL, precision: str = "float64"
+) -> Evaluation:
+    """Return the value of a loss and its closed-form gradients, without reduction.
+
+    Args:
+        loss: a name in `reference.losses.LOSSES`.
+        prediction: probabilities or logits; the class axis, if the loss has one, last; any leading shape.
+        target: for index targets integers of the leading shape, otherwise an array of the shape of the prediction.
+        semantics: the alternative at every choice point.
+        precision: the dtype that is judged. It rounds the constants of the semantics (a guard of 1e-7), and "float64"
+            asks for double-double arithmetic, where plain float64 serves below.
+
+    Raises:
+        KeyError: unknown loss.
+        IndexError: a label out of range, where the semantics says "error".
+        ValueError: shapes that do not belong together.
+    """
+    spec = LOSSES[loss]
+    x = np.asarray(prediction, np.float64)
+    if spec.target == "index":
+        return _evaluate_index(spec, x, np.asarray(target), semantics, PRECISIONS[precision])
+    t = np.asarray(target, np.float64)
+    if x.shape != t.shape:
+        raise ValueError(f"{loss}: the prediction has shape {x.shape} and the target {t.shape}; they must be equal")
+    return _evaluate_dense(spec, x, t, semantics, PRECISIONS[precision])
+
+
+def _evaluate_dense(spec: Loss, x: Array, t: Array, semantics: Semantics, precision: Precision) -> Evaluation:
+    classes = x.shape[-1] if x.ndim else 1
+    rows_x, rows_t = (a.reshape(-1, classes) if x.size else a.reshape(int(np.prod(x.shape[:-1])), classes) for a in (x, t))
+    with np.errstate(all="ignore"):  # special values take part in the arithmetic and are put right at its end
+        parts = [_rows(spec, rows_x[block], rows_t[block], semantics, precision) for block in _blocks(rows_x)]
+    value, gradient, target_gradient = (np.concatenate(column) for column in zip(*parts, strict=True))
+    value = value.reshape(x.shape[:-1] if spec.has_classes else x.shape)
+    return Evaluation(value, gradient.reshape(x.shape), target_gradient.reshape(x.shape))
+
+
+def _blocks(rows: Array) -> Iterator[slice]:
+    """Yield slices of rows that hold about `BLOCK` elements each; one empty slice for an empty batch."""
+    step = max(1, BLOCK // max(1, rows.shape[-1]))
+    for start in range(0, max(1, rows.shape[0]), step):
+        yield slice(start, start + step)
+
+
+def _rows(spec: Loss, x: Array, t: Array, semantics: Semantics, precision: Precision) -> tuple[Array, Array, Array]:
+    am: Arithmetic = doubledouble if precision.name == "float64" else plain
+    if spec.name == "binary_cross_entropy":
+        return binary_cross_entropy(x, t, semantics, precision, am)
+    if spec.prediction == "probability":
+        return categorical_cross_entropy(x, t, semantics, precision, am)
+    if spec.name == "sigmoid_cross_entropy_with_logits":
+        value, gradient, target_gradient = sigmoid_cross_entropy(x, t, am)
+        return _at_infinite_logits(value, x, t, semantics), gradient, target_gradient
+    value, gradient, target_gradient = softmax_cross_entropy(x, t, am, scaled=semantics.unnormalised_gradient == "scaled")
+    return _at_masked_classes(value, x, t, semantics), gradient, target_gradient
+
+
+def _at_masked_classes(value: Array, x: Array, t: Array, semantics: Semantics) -> Array:
+    if semantics.masked_class == "nan":
+        value = np.where((np.isneginf(x) & (t == 0)).any(-1), np.nan, value)
+    return value
+
+
+def _at_infinite_logits(value: Array, x: Array, t: Array, semantics: Semantics) -> Array:
+    """Put in what IEEE arithmetic makes of the named formula at x = +-inf."""
+    formulas = {
+        "limit": value,
+        "fold": np.maximum(x, 0) - x * t,
+        "split": (1 - t) * x + np.maximum(-x, 0),
+        "pair": t * np.maximum(-x, 0) + (1 - t) * np.maximum(x, 0),
+    }
+    return np.where(np.isinf(x), formulas[semantics.infinite_logit], value)
+
+
+def _evaluate_index(spec: Loss, x: Array, labels: NDArray, semantics: Semantics, precision: Precision) -> Evaluation:
+    if labels.shape != x.shape[:-1]:
+        raise ValueError(f"{spec.name}: the prediction has shape {x.shape}, so the labels need {x.shape[:-1]}, not {labels.shape}")
+    classes = x.shape[-1]
+    negative, large = labels < 0, labels >= classes
+    for outside, point in ((negative, "negative_index"), (large, "index_too_large")):
+        if outside.any() and getattr(semantics, point) == "error":
+            raise IndexError(f"label {labels[outside].flat[0]} is out of range for {classes} classes: use 0 to {classes - 1}")
+    if semantics.negative_index == "wrap":
+        labels = np.where(negative, labels + classes, labels)
+    safe = np.clip(labels, 0, max(classes - 1, 0))
+    one_hot = one_hot_targets(safe, classes)
+    # A masked class is never multiplied by a target of 0 where the label picks its class out.
+    soft = _evaluate_dense(LOSSES[_DENSE[spec.name]], x, one_hot, replace(semantics, masked_class="zero"), precision)
+    value, gradient = soft.value.copy(), soft.gradient.copy()
+    for outside, point in ((negative, "negative_index"), (large, "index_too_large")):
+        picked = getattr(semantics, point)
+        if picked in ("nan", "zero"):
+            value[outside] = gradient[outside] = np.nan if picked == "nan" else 0.0
+        elif picked == "nan_value":
+            value[outside] = np.nan
+            gradient[outside] += one_hot[outside]
+    return Evaluation(value, gradient, None)
+
+
+_DENSE = {
+    "sparse_categorical_cross_entropy": "categorical_cross_entropy",
+    "sparse_softmax_cross_entropy_with_logits": "softmax_cross_entropy_with_logits",
+}
+
+
+
+
+def one_hot_targets(labels: NDArray, classes: int) -> Array:
+    """Return soft targets that put all mass on the labels: shape (*labels.shape, classes)."""
+    return (labels[..., None] == np.arange(classes)).astype(np.float64)

@@ -1,0 +1,80 @@
+"""The losses of the specification as data: what each one is called, what it takes and which sound forms it has."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The sound forms that an implementation computes its value and its gradient by: the error bounds it keeps."""
+
+    value: str
+    gradient: str
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One mathematical definition.
+
+    ``prefix`` numbers its clauses (``SPARSE-4``). ``has_classes``: the last axis is a distribution over classes and gives
+    one loss a row; otherwise every element is an outcome of its own. ``value_forms`` and ``gradient_forms`` name the
+    sound algorithms whose error bounds `reference.bounds` has; the first of each is the default grade.
+    """
+
+    name: str
+    prefix: str
+    formula: str
+    prediction: Literal["probability", "logit"]
+    target: Literal["any", "soft", "index"]
+    value_forms: tuple[str, ...]
+    gradient_forms: tuple[str, ...]
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the last axis holds the classes of one distribution."""
+        return self.target != "any"
+
+    @property
+    def default_grade(self) -> Grade:
+        """The grade of a binding that declares none."""
+        return Grade(self.value_forms[0], self.gradient_forms[0])
+
+
+_SOFTMAX_FORMS = ("plain", "log1p", "lse"), ("log_softmax", "quotient", "lse")
+
+LOSSES: dict[str, Loss] = {
+    loss.name: loss
+    for loss in (
+        Loss(
+            "binary_cross_entropy",
+            "BINARY",
+            "-t log p - (1 - t) log(1 - p)",
+            "probability",
+            "any",
+            ("log", "log1p"),
+            ("separate", "joint"),
+        ),
+        Loss("categorical_cross_entropy", "CATEGORICAL", "-sum_k t_k log p_k", "probability", "soft", ("log",), ("separate",)),
+        Loss(
+            "sparse_categorical_cross_entropy",
+            "SPARSE-CATEGORICAL",
+            "-log p_j",
+            "probability",
+            "index",
+            ("log",),
+            ("separate",),
+        ),
+        Loss(
+            "sigmoid_cross_entropy_with_logits",
+            "SIGMOID",
+            "-t log sigmoid(x) - (1 - t) log sigmoid(-x)",
+            "logit",
+            "any",
+            ("split", "fold", "pair"),
+            ("auto", "pair", "direct", "lse"),
+        ),
+        Loss("softmax_cross_entropy_with_logits", "SOFTMAX", "-sum_k t_k log softmax(x)_k", "logit", "soft", *_SOFTMAX_FORMS),
+        Loss("sparse_softmax_cross_entropy_with_logits", "SPARSE", "-log softmax(x)_j", "logit", "index", *_SOFTMAX_FORMS),
+    )
+}
+"""The losses of the founding table, by name."""

@@ -1,0 +1,141 @@
+"""Choice points: the questions on which frameworks legitimately differ, as data, with the alternatives they pick."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class ChoicePoint:
+    """One question that the mathematics leaves open, or that an implementation answers differently on purpose.
+
+    ``alternatives`` maps each name to its formula in a line; the first one is what the mathematics says, and the default.
+    """
+
+    id: str
+    question: str
+    alternatives: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Semantics:
+    """The alternative picked at every choice point; the defaults are the mathematical ones.
+
+    Raises:
+        ValueError: a name that is no alternative of its choice point; the message lists those that are.
+    """
+
+    log_of_zero: str = "none"
+    probability_sum: str = "as_given"
+    masked_class: str = "zero"
+    infinite_logit: str = "limit"
+    small_loss: str = "relative"
+    unnormalised_gradient: str = "scaled"
+    target_gradient: str = "exact"
+    negative_index: str = "error"
+    index_too_large: str = "error"
+    mean_of_nothing: str = "nan"
+    loss_shape: str = "element"
+    computation_dtype: str = "input"
+
+    def __post_init__(self) -> None:
+        """Refuse a name that is no alternative."""
+        for point in CHOICE_POINTS:
+            picked = getattr(self, point.id)
+            if picked not in point.alternatives:
+                raise ValueError(f"{point.id}={picked!r} is not an alternative: use one of {', '.join(point.alternatives)}")
+
+
+CHOICE_POINTS: tuple[ChoicePoint, ...] = (
+    ChoicePoint(
+        "log_of_zero",
+        "What guards log(p) and log(1 - p) against p = 0 and p = 1?",
+        {
+            "none": "log(p), -inf at 0",
+            "floor_100": "max(log(p), -100); gradient (p - t) / max(p (1 - p), 1e-12)",
+            "clip_1e-7": "log(min(max(p, 1e-7), 1 - 1e-7)); no gradient outside",
+            "add_1e-7": "log(p + 1e-7) and log(1 - p + 1e-7)",
+        },
+    ),
+    ChoicePoint(
+        "probability_sum",
+        "Are probabilities that do not sum to one used as they are?",
+        {
+            "as_given": "-sum t log p",
+            "renormalised": "p / sum p, then the guard of log 0, then -sum t log p",
+            "renormalised_after_guard": "the guard of log 0, then p / sum p, then -sum t log p",
+        },
+    ),
+    ChoicePoint(
+        "masked_class",
+        "What does a class of probability 0 (a logit of -inf) and target 0 add to the loss?",
+        {"zero": "0 log 0 = 0", "nan": "0 * -inf = NaN"},
+    ),
+    ChoicePoint(
+        "infinite_logit",
+        "What is sigmoid cross-entropy at a logit of +-inf?",
+        {
+            "limit": "the limit: 0 on the right side, +inf on the wrong one",
+            "fold": "max(x, 0) - x t + log1p(exp(-|x|)) as IEEE arithmetic has it, inf - inf = NaN",
+            "split": "(1 - t) x + log1p(exp(-x)) as IEEE arithmetic has it, 0 * inf = NaN",
+            "pair": "-t log sigmoid(x) - (1 - t) log sigmoid(-x) as IEEE arithmetic has it, 0 * inf = NaN",
+        },
+    ),
+    ChoicePoint(
+        "small_loss",
+        "Does a loss far below one keep its digits?",
+        {
+            "relative": "log1p(s), s the sum of the other exponentials: relative error of a few roundings",
+            "absolute": "log(1 + s): s is rounded to a multiple of the roundoff, and lost below it",
+        },
+    ),
+    ChoicePoint(
+        "unnormalised_gradient",
+        "What is the gradient where the targets do not sum to one?",
+        {"scaled": "T p - t, T = sum t: the derivative of the value", "unscaled": "p - t"},
+    ),
+    ChoicePoint(
+        "target_gradient",
+        "What is the gradient with respect to soft targets?",
+        {"exact": "-log p", "none": "there is none: targets are constants"},
+    ),
+    ChoicePoint(
+        "negative_index",
+        "What does the label -1 do?",
+        {
+            "error": "an error",
+            "nan": "a loss and a gradient row of NaN",
+            "nan_value": "a loss of NaN, with the gradient p of no label at all",
+            "zero": "a loss and a gradient of 0",
+            "wrap": "the last class, as indices do in Python",
+            "clamp": "the first class",
+        },
+    ),
+    ChoicePoint(
+        "index_too_large",
+        "What does the label C, one past the last class, do?",
+        {
+            "error": "an error",
+            "nan": "a loss and a gradient row of NaN",
+            "nan_value": "a loss of NaN, with the gradient p of no label at all",
+            "zero": "a loss and a gradient of 0",
+            "clamp": "the last class",
+        },
+    ),
+    ChoicePoint("mean_of_nothing", "What is the mean over an empty batch?", {"nan": "0 / 0 = NaN", "zero": "0"}),
+    ChoicePoint(
+        "loss_shape",
+        "What does a loss of independent outcomes return without a reduction?",
+        {"element": "one loss for each outcome", "row_mean": "their mean over the last axis"},
+    ),
+    ChoicePoint(
+        "computation_dtype",
+        "In which dtype is the loss computed?",
+        {"input": "that of the prediction", "float32": "float32, whatever the prediction is"},
+    ),
+)
+
+if {point.id for point in CHOICE_POINTS} != {field.name for field in fields(Semantics)}:
+    raise AssertionError("every choice point is a field of Semantics, and every field a choice point")
+
+MATHEMATICAL = Semantics()
+"""What the mathematics says at every choice point."""

@@ -1,0 +1,1 @@
+"""The answers: the result record, the result files and the report made of them."""

@@ -1,0 +1,153 @@
+"""The types of a result file: a header, a record for each question, a footer. Imports nothing of the project."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Number = float | Literal["nan", "inf", "-inf"]
+"""JSON has no NaN and no infinities: they are written as these strings."""
+
+Verdict = Literal[
+    "conforms", "documented divergence", "known defect", "fixed", "changed", "defect", "crash", "unsupported", "not run"
+]
+
+VERDICTS: tuple[Verdict, ...] = (
+    "crash", "defect", "changed", "fixed", "known defect", "documented divergence", "not run", "unsupported", "conforms"
+)  # fmt: skip
+"""Worst first."""
+
+FAILING: frozenset[Verdict] = frozenset({"crash", "defect", "changed", "fixed"})
+"""The verdicts that fail the gate: news, good or bad."""
+
+
+class ClauseInfo(Struct, frozen=True):
+    """One numbered sentence of the specification: "SPARSE-4"."""
+
+    id: str
+    title: str
+    sentence: str
+
+
+class BindingInfo(Struct, frozen=True):
+    """One public API as the adapter declares it; ``semantics`` holds only what differs from the mathematics."""
+
+    loss: str
+    api: str
+    source: str
+    options: list[str]
+    semantics: dict[str, str]
+    value_form: str
+    gradient_form: str
+    documentation: str
+    textbook: bool
+
+
+class ChoicePointInfo(Struct, frozen=True):
+    """One question on which frameworks legitimately differ; ``alternatives`` maps names to formulas."""
+
+    id: str
+    question: str
+    alternatives: dict[str, str]
+
+
+class CertificateLine(Struct, frozen=True):
+    """The worst error of the reference in one regime against interval arithmetic, in ulp, with the row that has it."""
+
+    loss: str
+    regime: str
+    quantity: Literal["value", "gradient", "target gradient"]
+    rows: int
+    worst_ulp: float
+    witness: str
+
+
+class Header(Struct, frozen=True, tag="header", tag_field="kind"):
+    """The first line of a result file: what was run, where, and what the specification was."""
+
+    suite_version: str
+    specification_version: str
+    commit: str
+    adapter: str
+    framework: str
+    versions: dict[str, str]
+    python: str
+    platform: str
+    processor: str
+    device: str
+    profile: str
+    seed: int
+    selection: str
+    questions: Annotated[int, Meta(ge=0)]
+    started: str
+    losses: dict[str, str]
+    clauses: list[ClauseInfo]
+    bindings: list[BindingInfo]
+    choice_points: list[ChoicePointInfo]
+    certificate: list[CertificateLine]
+
+
+class Finding(Struct, frozen=True):
+    """Why a question does not conform, on the smallest case that shows it.
+
+    ``got`` and ``expected`` are what the framework and the reference say of the ``quantity`` on that case.
+    ``error_over_bound`` is the error in units of the derived bound, ``error_ulp`` in units in the last place.
+    """
+
+    case: str
+    regime: str
+    statement: str
+    quantity: str
+    prediction: str
+    target: str
+    got: str
+    expected: str
+    error_ulp: Number
+    error_over_bound: Number
+    command: str
+    reproducer: str
+
+
+class Record(Struct, frozen=True, tag="record", tag_field="kind"):
+    """The answer to one question: binding x mode x dtype x clause.
+
+    ``rows`` is the number of prediction/target pairs judged, ``worst`` the largest error over bound among the rows that
+    conform or do not, ``bias`` the mean signed error in roundoffs where the clause measures it. ``regimes`` counts the
+    violating rows in each regime. ``reason`` and ``upstream`` come from the choice point or the expectation that explains
+    the verdict; ``saturates`` says where a loss stops following the mathematics.
+    """
+
+    loss: str
+    api: str
+    mode: str
+    dtype: str
+    clause: str
+    verdict: Verdict
+    rows: Annotated[int, Meta(ge=0)]
+    worst: Number = 0.0
+    bias: Number = 0.0
+    regimes: dict[str, int] = {}
+    reason: str = ""
+    upstream: str = ""
+    saturates: str = ""
+    finding: Finding | None = None
+
+
+class Footer(Struct, frozen=True, tag="footer", tag_field="kind"):
+    """The last line of a result file: present only if the run came to its end.
+
+    Seconds: in the framework's own calls, in its compilers, in the suite itself, and by the clock.
+    ``stale`` lists the expectations that matched no question of a whole run.
+    """
+
+    records: Annotated[int, Meta(ge=0)]
+    complete: bool
+    stale: list[str]
+    rows: int
+    framework_seconds: float
+    compile_seconds: float
+    suite_seconds: float
+    wall_seconds: float
+
+
+Line = Header | Record | Footer
+"""One line of a result file."""
