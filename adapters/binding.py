@@ -85,6 +85,7 @@ def _read_source(function: Callable[..., Any]) -> tuple[str, tuple[str, ...]]:
     node = ast.parse(text).body[0]
     assert isinstance(node, ast.FunctionDef)
     source = "\n".join(text.splitlines()[node.lineno - 1 :])
+    node.decorator_list = []
     used = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
     return source, module_imports(sys.modules[function.__module__], used)
 

@@ -18,7 +18,8 @@ class Loss:
 
     ``prefix`` numbers its clauses (``SPARSE-4``). ``has_classes``: the last axis is a distribution over classes and gives
     one loss a row; otherwise every element is an outcome of its own. ``value_forms`` and ``gradient_forms`` name the
-    sound algorithms whose error bounds `reference.bounds` has; the first of each is the default grade.
+    sound algorithms whose error bounds `reference.bounds` has; the first of each is the default grade. ``relative_form``
+    is the value form that keeps the digits of a loss far below one.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Loss:
     formula: str
     prediction: Literal["probability", "logit"]
     target: Literal["any", "soft", "index"]
+    relative_form: str
     value_forms: tuple[str, ...]
     gradient_forms: tuple[str, ...]
 
@@ -51,16 +53,18 @@ LOSSES: dict[str, Loss] = {
             "-t log p - (1 - t) log(1 - p)",
             "probability",
             "any",
+            "log1p",
             ("log", "log1p"),
             ("separate", "joint"),
         ),
-        Loss("categorical_cross_entropy", "CATEGORICAL", "-sum_k t_k log p_k", "probability", "soft", ("log",), ("separate",)),
+        Loss("categorical_cross_entropy", "CATEGORICAL", "-sum_k t_k log p_k", "probability", "soft", "log", ("log",), ("separate",)),
         Loss(
             "sparse_categorical_cross_entropy",
             "SPARSE-CATEGORICAL",
             "-log p_j",
             "probability",
             "index",
+            "log",
             ("log",),
             ("separate",),
         ),
@@ -70,11 +74,12 @@ LOSSES: dict[str, Loss] = {
             "-t log sigmoid(x) - (1 - t) log sigmoid(-x)",
             "logit",
             "any",
+            "pair",
             ("split", "fold", "pair"),
             ("auto", "pair", "direct", "lse"),
         ),
-        Loss("softmax_cross_entropy_with_logits", "SOFTMAX", "-sum_k t_k log softmax(x)_k", "logit", "soft", *_SOFTMAX_FORMS),
-        Loss("sparse_softmax_cross_entropy_with_logits", "SPARSE", "-log softmax(x)_j", "logit", "index", *_SOFTMAX_FORMS),
+        Loss("softmax_cross_entropy_with_logits", "SOFTMAX", "-sum_k t_k log softmax(x)_k", "logit", "soft", "log1p", *_SOFTMAX_FORMS),
+        Loss("sparse_softmax_cross_entropy_with_logits", "SPARSE", "-log softmax(x)_j", "logit", "index", "log1p", *_SOFTMAX_FORMS),
     )
 }
 """The losses of the founding table, by name."""

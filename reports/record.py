@@ -4,6 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+SPECIFICATION_VERSION = "1.0"
+"""The version of the specification that these types and the clauses belong to; a reader refuses a newer one."""
+
 Number = float | Literal["nan", "inf", "-inf"]
 """JSON has no NaN and no infinities: they are written as these strings."""
 

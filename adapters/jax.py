@@ -1,0 +1,286 @@
+"""JAX and optax: every public way to compute one of the losses, run under `jax.jit`."""
+
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.scipy.special import xlog1py, xlogy
+from jax.scipy.stats import bernoulli
+from numpy.typing import NDArray
+
+from adapters.binding import implements
+from adapters.framework import Call, Loss, Outcome, describe_error, private_copy, same_bytes
+from reference.losses import Grade
+from reference.semantics import Semantics
+
+OPTAX_LOSSES = "https://optax.readthedocs.io/en/latest/api/losses.html"
+TAKE_ALONG_AXIS = "https://docs.jax.dev/en/latest/_autosummary/jax.numpy.take_along_axis.html"
+ONE_HOT = "https://docs.jax.dev/en/latest/_autosummary/jax.nn.one_hot.html"
+LOG_SIGMOID = "https://docs.jax.dev/en/latest/_autosummary/jax.nn.log_sigmoid.html"
+LOG_SOFTMAX = "https://docs.jax.dev/en/latest/_autosummary/jax.nn.log_softmax.html"
+LOGSUMEXP = "https://docs.jax.dev/en/latest/_autosummary/jax.nn.logsumexp.html"
+SIGMOID = "https://docs.jax.dev/en/latest/_autosummary/jax.nn.sigmoid.html"
+SOFTMAX = "https://docs.jax.dev/en/latest/_autosummary/jax.nn.softmax.html"
+LOG = "https://docs.jax.dev/en/latest/_autosummary/jax.numpy.log.html"
+LOG1P = "https://docs.jax.dev/en/latest/_autosummary/jax.numpy.log1p.html"
+XLOGY = "https://docs.jax.dev/en/latest/_autosummary/jax.scipy.special.xlogy.html"
+
+PAIR = Grade(value="pair", gradient="lse")
+LOG_SUM_EXP = Grade(value="lse", gradient="lse")
+
+
+def value_and_gradient(loss, prediction, target, cotangent=None, jit=jax.jit):
+    """Return the value of a loss, its gradient, and the gradient with respect to the targets: None for integer targets.
+
+    ``cotangent`` is the upstream gradient, ones if None; ``jit`` is what compiles.
+    """
+    jax.config.update("jax_enable_x64", True)  # without it float64 arrays become float32; float32 ones stay as they are
+    inputs = 2 if np.issubdtype(target.dtype, np.floating) else 1
+    if cotangent is None:
+        value = jax.eval_shape(loss, prediction, target)
+        cotangent = np.ones(value.shape, value.dtype)
+
+    def pull_back(prediction, target, cotangent):
+        value, backward = jax.vjp(loss, prediction, target)
+        return value, *backward(cotangent)[:inputs]
+
+    results = [np.asarray(result) for result in jit(pull_back)(prediction, target, cotangent)]
+    return (*results, None)[:3]
+
+
+class Jax:
+    """JAX as an `adapters.framework.Framework`; a program is compiled ahead of time, once for each loss, shape and dtype."""
+
+    name = "jax"
+    packages = ("jax", "jaxlib", "optax", "numpy")
+    modes = ("jit",)
+    dtypes = ("float32", "float64")
+    value_and_gradient = staticmethod(value_and_gradient)
+
+    def __init__(self) -> None:
+        """Start without any program."""
+        self._programs: dict[tuple[object, ...], Callable[..., Any]] = {}
+        self._ones: dict[tuple[object, ...], NDArray] = {}
+
+    def devices(self) -> Mapping[str, str]:
+        """Return the processors that JAX can run on here."""
+        found = {}
+        for device in ("cpu", "cuda"):
+            try:
+                found[device] = jax.devices(device)[0].device_kind
+            except RuntimeError:  # how JAX says that it has no such platform
+                continue
+        return found
+
+    def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
+        """Run a loss and its gradient under `jax.jit`, the only mode; see `adapters.framework.Framework.run`."""
+        prediction, target = private_copy(call.prediction), private_copy(call.target)
+        program = (key, call.reduction, device, *((a.shape, a.dtype.str) for a in (prediction, target)))
+        cotangent = self._ones.get(program) if call.cotangent is None else call.cotangent
+        compile_seconds, error = 0.0, ""
+        results: tuple[Any, ...] = (None, None, None)
+
+        def ahead_of_time(function: Callable[..., Any]) -> Callable[..., Any]:
+            def compiled(*arguments: Any) -> Any:
+                nonlocal compile_seconds
+                if program not in self._programs:
+                    self._programs[program] = jax.jit(function).lower(*arguments).compile()
+                    compile_seconds = perf_counter() - started
+                return self._programs[program](*arguments)
+
+            return compiled
+
+        started = perf_counter()
+        try:
+            with jax.default_device(jax.devices(device)[0]):
+                results = value_and_gradient(loss, prediction, target, cotangent, ahead_of_time)
+            self._ones[program] = np.ones_like(results[0])
+        except Exception as raised:
+            error = describe_error(raised)
+        seconds = perf_counter() - started - compile_seconds
+        modified = not (same_bytes(call.prediction, prediction) and same_bytes(call.target, target))
+        return Outcome(*results, "" if error else str(results[0].dtype), error, modified, seconds, compile_seconds)
+
+
+framework = Jax()
+
+
+@implements("binary_cross_entropy", api="jnp.log(p), jnp.log(1 - p)", documentation=LOG)
+def log_of_complement(probabilities, targets):
+    return -(targets * jnp.log(probabilities) + (1 - targets) * jnp.log(1 - probabilities))
+
+
+@implements("binary_cross_entropy", api="jnp.log(p), jnp.log1p(-p)", grade=Grade("log1p", "separate"), documentation=LOG1P)
+def log1p_of_complement(probabilities, targets):
+    return -(targets * jnp.log(probabilities) + (1 - targets) * jnp.log1p(-probabilities))
+
+
+@implements(
+    "binary_cross_entropy",
+    api="jax.scipy.special.xlogy, xlog1py",
+    grade=Grade("log1p", "separate"),
+    documentation=XLOGY,
+)
+def xlogy_and_xlog1py(probabilities, targets):
+    return -(xlogy(targets, probabilities) + xlog1py(1 - targets, -probabilities))
+
+
+@implements(
+    "binary_cross_entropy",
+    api="jax.scipy.stats.bernoulli.logpmf",
+    grade=Grade("log1p", "separate"),
+    documentation="https://docs.jax.dev/en/latest/_autosummary/jax.scipy.stats.bernoulli.logpmf.html",
+)
+def bernoulli_logpmf(probabilities, targets):
+    return -bernoulli.logpmf(targets, probabilities)
+
+
+@implements("categorical_cross_entropy", api="jnp.log, -sum(t * log p)", documentation=LOG)
+def sum_of_log(probabilities, targets):
+    return -jnp.sum(targets * jnp.log(probabilities), axis=-1)
+
+
+@implements("categorical_cross_entropy", api="jax.scipy.special.xlogy", documentation=XLOGY)
+def sum_of_xlogy(probabilities, targets):
+    return -jnp.sum(xlogy(targets, probabilities), axis=-1)
+
+
+@implements(
+    "sparse_categorical_cross_entropy",
+    api="jnp.log, jnp.take_along_axis",
+    semantics=Semantics(negative_index="wrap"),
+    documentation=TAKE_ALONG_AXIS,
+)
+def log_taken_at_label(probabilities, labels):
+    return -jnp.take_along_axis(jnp.log(probabilities), labels[..., None], axis=-1)[..., 0]
+
+
+@implements(
+    "sparse_categorical_cross_entropy",
+    api="jnp.log, jax.nn.one_hot",
+    semantics=Semantics(negative_index="zero", index_too_large="zero"),
+    documentation=ONE_HOT,
+)
+def log_times_one_hot(probabilities, labels):
+    one_hot = jax.nn.one_hot(labels, probabilities.shape[-1], dtype=probabilities.dtype)
+    return -jnp.sum(one_hot * jnp.log(probabilities), axis=-1)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="optax.losses.sigmoid_binary_cross_entropy",
+    grade=PAIR,
+    documentation=OPTAX_LOSSES,
+)
+def sigmoid_binary_cross_entropy(logits, targets):
+    return optax.losses.sigmoid_binary_cross_entropy(logits, targets)
+
+
+@implements("sigmoid_cross_entropy_with_logits", api="jax.nn.log_sigmoid", grade=PAIR, documentation=LOG_SIGMOID)
+def log_sigmoid(logits, targets):
+    return -(targets * jax.nn.log_sigmoid(logits) + (1 - targets) * jax.nn.log_sigmoid(-logits))
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="jnp.log(jax.nn.sigmoid)",
+    grade=Grade("pair", "pair"),
+    documentation=SIGMOID,
+    textbook=True,
+)
+def log_of_sigmoid(logits, targets):
+    probabilities = jax.nn.sigmoid(logits)
+    return -(targets * jnp.log(probabilities) + (1 - targets) * jnp.log(1 - probabilities))
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="optax.losses.softmax_cross_entropy",
+    semantics=Semantics(masked_class="nan"),
+    documentation=OPTAX_LOSSES,
+)
+def softmax_cross_entropy(logits, targets):
+    return optax.losses.softmax_cross_entropy(logits, targets)
+
+
+@implements("softmax_cross_entropy_with_logits", api="optax.losses.safe_softmax_cross_entropy", documentation=OPTAX_LOSSES)
+def safe_softmax_cross_entropy(logits, targets):
+    return optax.losses.safe_softmax_cross_entropy(logits, targets)
+
+
+@implements("softmax_cross_entropy_with_logits", api="jax.nn.log_softmax, -sum(t * log p)", documentation=LOG_SOFTMAX)
+def sum_of_log_softmax(logits, targets):
+    return -jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="jax.nn.logsumexp, sum(t * (lse - x))",
+    grade=LOG_SUM_EXP,
+    documentation=LOGSUMEXP,
+)
+def sum_of_logsumexp(logits, targets):
+    return jnp.sum(targets * (jax.nn.logsumexp(logits, axis=-1, keepdims=True) - logits), axis=-1)
+
+
+@implements("softmax_cross_entropy_with_logits", api="jnp.log(jax.nn.softmax)", documentation=SOFTMAX, textbook=True)
+def sum_of_log_of_softmax(logits, targets):
+    return -jnp.sum(targets * jnp.log(jax.nn.softmax(logits)), axis=-1)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="optax.losses.softmax_cross_entropy_with_integer_labels",
+    grade=LOG_SUM_EXP,
+    documentation=OPTAX_LOSSES,
+)
+def softmax_cross_entropy_with_integer_labels(logits, labels):
+    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="jax.nn.log_softmax, jnp.take_along_axis",
+    semantics=Semantics(negative_index="wrap"),
+    documentation=TAKE_ALONG_AXIS,
+)
+def log_softmax_taken_at_label(logits, labels):
+    return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[..., None], axis=-1)[..., 0]
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="jax.nn.log_softmax, jax.nn.one_hot",
+    semantics=Semantics(negative_index="zero", index_too_large="zero"),
+    documentation=ONE_HOT,
+)
+def log_softmax_times_one_hot(logits, labels):
+    one_hot = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+    return -jnp.sum(one_hot * jax.nn.log_softmax(logits), axis=-1)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="jax.nn.logsumexp, lse - x[label]",
+    semantics=Semantics(negative_index="wrap", index_too_large="nan_value"),
+    grade=LOG_SUM_EXP,
+    documentation=TAKE_ALONG_AXIS,
+)
+def logsumexp_minus_label(logits, labels):
+    label_logits = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+    return jax.nn.logsumexp(logits, axis=-1) - label_logits
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="jnp.log(jax.nn.softmax), jnp.take_along_axis",
+    semantics=Semantics(negative_index="wrap"),
+    documentation=TAKE_ALONG_AXIS,
+    textbook=True,
+)
+def log_of_softmax_taken_at_label(logits, labels):
+    return -jnp.take_along_axis(jnp.log(jax.nn.softmax(logits)), labels[..., None], axis=-1)[..., 0]

@@ -1,0 +1,96 @@
+"""Finding an adapter by its name or by the path of a file."""
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from adapters.binding import Binding
+from adapters.framework import Framework
+
+REQUIREMENTS = {"pytorch": "torch==2.13.0", "tensorflow": "tensorflow-cpu==2.21.*", "jax": "jax==0.10.2 optax==0.2.8"}
+"""The adapters that come with the suite, and what to install for each."""
+
+
+class AdapterError(Exception):
+    """An adapter that cannot be used; the message is one sentence that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A framework and the bindings that are put to the question. ``option`` is what follows ``--adapter``."""
+
+    name: str
+    option: str
+    framework: Framework
+    bindings: tuple[Binding, ...]
+
+
+def load(option: str) -> Adapter:
+    """Return the adapter of a name in `REQUIREMENTS`, or of a path that ends in ".py".
+
+    Raises:
+        AdapterError: unknown name, missing framework, or a file that does not hold an adapter.
+    """
+    if option.endswith(".py"):
+        module = _load_file(Path(option))
+        name = Path(option).stem
+    elif option in REQUIREMENTS:
+        module, name = _load_named(option), option
+    else:
+        raise AdapterError(
+            f"there is no adapter {option!r}: use one of {', '.join(REQUIREMENTS)}, or the path of a file that ends in .py"
+        )
+    framework = getattr(module, "framework", None)
+    if framework is None:
+        raise AdapterError(f"{option} has no `framework`: write `from adapters.pytorch import framework` (or another adapter)")
+    bindings = tuple(b for b in vars(module).values() if isinstance(b, Binding) and b.function.__module__ == module.__name__)
+    if not bindings:
+        raise AdapterError(f"{option} has no binding: put `@implements(loss, api=...)` over a function")
+    _refuse_twins(option, bindings)
+    return Adapter(name, option, framework, bindings)
+
+
+def _refuse_twins(option: str, bindings: tuple[Binding, ...]) -> None:
+    seen = set()
+    for binding in bindings:
+        if (binding.loss, binding.api) in seen:
+            raise AdapterError(f"{option} declares {binding.api!r} of {binding.loss} twice: give each binding its own api")
+        seen.add((binding.loss, binding.api))
+
+
+def _load_named(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"adapters.{name}")
+    except ImportError as error:
+        raise AdapterError(
+            f"the adapter {name!r} needs a package that is not installed ({error.name or error}): "
+            f"run `python -m pip install {REQUIREMENTS[name]}`"
+        ) from error
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise AdapterError(f"{path} is not a file: give --adapter the path of a Python file, or one of {', '.join(REQUIREMENTS)}")
+    name = f"adapter_{path.stem}"  # a file called torch.py must not shadow torch
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise AdapterError(f"{path}, line {_line(error, path)}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _line(error: Exception, path: Path) -> int | str:
+    """Return the last line of the file that the error passed through."""
+    if isinstance(error, SyntaxError):
+        return error.lineno or "?"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path.absolute()]
+    lines = lines or [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return lines[-1] if lines and lines[-1] else "?"

@@ -1,0 +1,253 @@
+"""PyTorch: how `torch.nn` spells each loss."""
+
+from collections.abc import Mapping
+from time import perf_counter
+
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from adapters.binding import implements
+from adapters.framework import Call, Loss, Outcome, describe_error, private_copy, same_bytes
+from reference.losses import Grade
+from reference.semantics import Semantics
+
+
+def value_and_gradient(loss, prediction, target, cotangent=None, device="cpu"):  # type: ignore[no-untyped-def]
+    """Return the value, its gradient with respect to the prediction and to floating targets (None where there is none)."""
+    x = torch.from_numpy(prediction).to(device).requires_grad_()
+    t = torch.from_numpy(target).to(device)
+    if t.is_floating_point():
+        t.requires_grad_()
+    value = loss(x, t)
+    value.backward(torch.ones_like(value) if cotangent is None else torch.from_numpy(cotangent).to(device))
+    gradients = [None if leaf.grad is None else leaf.grad.cpu().numpy() for leaf in (x, t)]
+    return value.detach().cpu().numpy(), *gradients
+
+
+class _PyTorch:
+    name = "pytorch"
+    packages = ("torch", "numpy")
+    modes = ("eager",)
+    dtypes = ("float32", "float64")
+    value_and_gradient = staticmethod(value_and_gradient)
+
+    def devices(self) -> Mapping[str, str]:
+        """Return "cpu", and "cuda" where there is one."""
+        found = {"cpu": torch.backends.cpu.get_cpu_capability()}
+        if torch.cuda.is_available():
+            found["cuda"] = torch.cuda.get_device_name()
+        return found
+
+    def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
+        """Run a loss eagerly; nothing is compiled, so the key plays no part."""
+        prediction, target = private_copy(call.prediction), private_copy(call.target)
+        start = perf_counter()
+        try:
+            arrays = value_and_gradient(loss, prediction, target, call.cotangent, device)
+        except Exception as error:
+            return Outcome(error=describe_error(error), seconds=perf_counter() - start)
+        seconds = perf_counter() - start
+        intact = same_bytes(call.prediction, prediction) and same_bytes(call.target, target)
+        return Outcome(*arrays, dtype=str(arrays[0].dtype), modified=not intact, seconds=seconds)
+
+
+framework = _PyTorch()
+
+_DOCS = "https://docs.pytorch.org/docs/2.13/generated/torch.nn."
+_CLAMPED = Semantics(log_of_zero="floor_100")
+"""BCELoss: "we clamp its log function outputs to be greater than or equal to -100"."""
+
+
+@implements(
+    "binary_cross_entropy",
+    api="torch.nn.functional.binary_cross_entropy",
+    options=("reduction",),
+    semantics=_CLAMPED,
+    grade=Grade("log1p", "joint"),
+    documentation=_DOCS + "BCELoss.html",
+)
+def binary_cross_entropy(probabilities, targets, *, reduction):
+    return F.binary_cross_entropy(probabilities, targets, reduction=reduction)
+
+
+@implements(
+    "binary_cross_entropy",
+    api="torch.nn.BCELoss",
+    options=("reduction",),
+    semantics=_CLAMPED,
+    grade=Grade("log1p", "joint"),
+    documentation=_DOCS + "BCELoss.html",
+)
+def bce_loss(probabilities, targets, *, reduction):
+    return nn.BCELoss(reduction=reduction)(probabilities, targets)
+
+
+@implements("binary_cross_entropy", api="-(t * log(p) + (1 - t) * log(1 - p))")
+def binary_by_logs(probabilities, targets):
+    return -(targets * torch.log(probabilities) + (1 - targets) * torch.log(1 - probabilities))
+
+
+@implements("categorical_cross_entropy", api="-sum(t * log(p))")
+def categorical_by_log(probabilities, targets):
+    return -(targets * torch.log(probabilities)).sum(-1)
+
+
+@implements(
+    "categorical_cross_entropy",
+    api="-sum(torch.xlogy(t, p))",
+    documentation="https://docs.pytorch.org/docs/2.13/special.html#torch.special.xlogy",
+)
+def categorical_by_xlogy(probabilities, targets):
+    return -torch.xlogy(targets, probabilities).sum(-1)
+
+
+@implements(
+    "sparse_categorical_cross_entropy",
+    api="torch.nn.functional.nll_loss over log",
+    options=("reduction",),
+    documentation=_DOCS + "NLLLoss.html",
+)
+def nll_loss_of_log(probabilities, labels, *, reduction):
+    return F.nll_loss(torch.log(probabilities), labels, reduction=reduction)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="torch.nn.functional.binary_cross_entropy_with_logits",
+    options=("reduction",),
+    documentation=_DOCS + "BCEWithLogitsLoss.html",
+)
+def binary_cross_entropy_with_logits(logits, targets, *, reduction):
+    return F.binary_cross_entropy_with_logits(logits, targets, reduction=reduction)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="torch.nn.BCEWithLogitsLoss",
+    options=("reduction",),
+    documentation=_DOCS + "BCEWithLogitsLoss.html",
+)
+def bce_with_logits_loss(logits, targets, *, reduction):
+    return nn.BCEWithLogitsLoss(reduction=reduction)(logits, targets)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="torch.nn.functional.logsigmoid",
+    grade=Grade("pair", "pair"),
+    documentation=_DOCS + "LogSigmoid.html",
+)
+def by_logsigmoid(logits, targets):
+    return -(targets * F.logsigmoid(logits) + (1 - targets) * F.logsigmoid(-logits))
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="torch.nn.functional.binary_cross_entropy over sigmoid",
+    options=("reduction",),
+    grade=Grade("pair", "pair"),
+    documentation=_DOCS + "BCEWithLogitsLoss.html",
+    textbook=True,
+)
+def binary_cross_entropy_of_sigmoid(logits, targets, *, reduction):
+    return F.binary_cross_entropy(torch.sigmoid(logits), targets, reduction=reduction)
+
+
+@implements("sigmoid_cross_entropy_with_logits", api="log(sigmoid(x))", grade=Grade("pair", "pair"), textbook=True)
+def log_of_sigmoid(logits, targets):
+    p = torch.sigmoid(logits)
+    return -(targets * torch.log(p) + (1 - targets) * torch.log(1 - p))
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="torch.nn.functional.cross_entropy",
+    options=("reduction",),
+    documentation=_DOCS + "CrossEntropyLoss.html",
+)
+def cross_entropy_with_probabilities(logits, targets, *, reduction):
+    return F.cross_entropy(logits, targets, reduction=reduction)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="torch.nn.CrossEntropyLoss",
+    options=("reduction",),
+    documentation=_DOCS + "CrossEntropyLoss.html",
+)
+def cross_entropy_loss_with_probabilities(logits, targets, *, reduction):
+    return nn.CrossEntropyLoss(reduction=reduction)(logits, targets)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="torch.nn.functional.log_softmax",
+    documentation=_DOCS + "functional.log_softmax.html",
+)
+def by_log_softmax(logits, targets):
+    return -(targets * F.log_softmax(logits, dim=-1)).sum(-1)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="log(softmax(x))",
+    grade=Grade("plain", "quotient"),
+    documentation=_DOCS + "functional.log_softmax.html",
+    textbook=True,
+)
+def log_of_softmax(logits, targets):
+    return -(targets * torch.log(torch.softmax(logits, dim=-1))).sum(-1)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="torch.nn.functional.cross_entropy",
+    options=("reduction",),
+    documentation=_DOCS + "CrossEntropyLoss.html",
+)
+def cross_entropy(logits, labels, *, reduction):
+    return F.cross_entropy(logits, labels, reduction=reduction)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="torch.nn.CrossEntropyLoss",
+    options=("reduction",),
+    documentation=_DOCS + "CrossEntropyLoss.html",
+)
+def cross_entropy_loss(logits, labels, *, reduction):
+    return nn.CrossEntropyLoss(reduction=reduction)(logits, labels)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="torch.nn.functional.nll_loss over log_softmax",
+    options=("reduction",),
+    documentation=_DOCS + "NLLLoss.html",
+)
+def nll_loss_of_log_softmax(logits, labels, *, reduction):
+    return F.nll_loss(F.log_softmax(logits, dim=-1), labels, reduction=reduction)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="torch.nn.NLLLoss over torch.nn.LogSoftmax",
+    options=("reduction",),
+    documentation=_DOCS + "NLLLoss.html",
+)
+def nll_loss_module(logits, labels, *, reduction):
+    return nn.NLLLoss(reduction=reduction)(nn.LogSoftmax(dim=-1)(logits), labels)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="torch.nn.functional.nll_loss over log(softmax(x))",
+    options=("reduction",),
+    grade=Grade("plain", "quotient"),
+    documentation=_DOCS + "functional.log_softmax.html",
+    textbook=True,
+)
+def nll_loss_of_log_of_softmax(logits, labels, *, reduction):
+    return F.nll_loss(torch.log(torch.softmax(logits, dim=-1)), labels, reduction=reduction)

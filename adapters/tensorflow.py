@@ -1,0 +1,645 @@
+"""TensorFlow: every public way to compute one of the losses, Keras under its `tf.keras` names included, run eagerly."""
+
+import os
+import platform
+import re
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from time import perf_counter
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, by the import below: no start-up notes, errors are kept
+import tensorflow as tf
+
+from adapters.binding import implements
+from adapters.framework import Call, Loss, Outcome, describe_error, private_copy, same_bytes
+from reference.losses import Grade
+from reference.semantics import Semantics
+
+tf.get_logger().setLevel("ERROR")  # the deprecation notes of tf.compat.v1
+
+DEVICES = {"cpu": "/CPU:0", "cuda": "/GPU:0"}
+"""What TensorFlow calls the devices that `--device` names."""
+
+
+def value_and_gradient(loss, prediction, target, cotangent=None):  # type: ignore[no-untyped-def]
+    """Return the value, its gradient, and the gradient with respect to floating targets; None where there is none.
+
+    ``cotangent`` is the upstream gradient, ones if None.
+    """
+    x, t = tf.constant(prediction), tf.constant(target)
+    with tf.GradientTape() as tape:
+        tape.watch([x, t] if t.dtype.is_floating else [x])
+        value = loss(x, t)
+    upstream = None if cotangent is None else tf.cast(cotangent, value.dtype)
+    gradients = tape.gradient(value, [x, t], output_gradients=upstream)
+    return value.numpy(), *(None if g is None else tf.convert_to_tensor(g).numpy() for g in gradients)
+
+
+def _distribution() -> str:
+    """Return the distribution that `tensorflow` was installed from."""
+    try:
+        version("tensorflow")
+    except PackageNotFoundError:
+        return "tensorflow-cpu"
+    return "tensorflow"
+
+
+class TensorFlow:
+    """TensorFlow as an `adapters.framework.Framework`: operations run one by one, nothing is compiled."""
+
+    name = "tensorflow"
+    packages = (_distribution(), "keras", "numpy")
+    modes = ("eager",)
+    dtypes = ("float32", "float64")
+    value_and_gradient = staticmethod(value_and_gradient)
+
+    def devices(self) -> Mapping[str, str]:
+        """Return "cpu", and "cuda" where there is one."""
+        found = {"cpu": platform.machine()}
+        for device in tf.config.list_physical_devices("GPU")[:1]:
+            found["cuda"] = tf.config.experimental.get_device_details(device).get("device_name", device.name)
+        return found
+
+    def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
+        """Run a loss and its gradient eagerly; the key plays no part. See `adapters.framework.Framework.run`."""
+        prediction, target = private_copy(call.prediction), private_copy(call.target)
+        start = perf_counter()
+        try:
+            with tf.device(DEVICES[device]):
+                arrays = value_and_gradient(loss, prediction, target, call.cotangent)
+        except Exception as error:
+            # The node that TensorFlow puts in front of its messages names the device, not what is wrong.
+            wording = re.sub(r"\{\{.*?\}\} ?", "", describe_error(error))
+            return Outcome(error=wording, seconds=perf_counter() - start)
+        seconds = perf_counter() - start
+        intact = same_bytes(call.prediction, prediction) and same_bytes(call.target, target)
+        return Outcome(*arrays, dtype=str(arrays[0].dtype), modified=not intact, seconds=seconds)
+
+
+framework = TensorFlow()
+
+_DOCS = "https://www.tensorflow.org/api_docs/python/tf/"
+_GUARDED = Semantics(log_of_zero="add_1e-7")
+"""log_loss: "epsilon: A small increment to add to avoid taking a log of zero", 1e-7 by default."""
+_FLOATX = Semantics(computation_dtype="float32")
+"""The Keras loss classes: "dtype: The dtype of the loss's computations. Defaults to None, which means using floatx()"."""
+_FLOATX_ROW_MEAN = Semantics(computation_dtype="float32", loss_shape="row_mean")
+_ROW_MEAN = Semantics(loss_shape="row_mean")
+"""binary_crossentropy: "axis: The axis along which the mean is computed. Defaults to -1"."""
+_ANY_TARGET_SUM = Semantics(unnormalised_gradient="unscaled")
+"""tf.nn: each row of labels must be a distribution; "if they are not, the computation of the gradient will be incorrect"."""
+_ONE_HOT = Semantics(negative_index="zero", index_too_large="zero")
+"""tf.one_hot: off_value, 0, "when indices[j] != i", with -1 as its example."""
+_FOLD = Grade("fold", "auto")
+_QUOTIENT = Grade("plain", "quotient")
+
+
+@implements(
+    "binary_cross_entropy",
+    api="tf.compat.v1.losses.log_loss",
+    options=("reduction",),
+    semantics=_GUARDED,
+    documentation=_DOCS + "compat/v1/losses/log_loss",
+)
+def log_loss(probabilities, targets, *, reduction):
+    reductions = {"none": "none", "sum": "weighted_sum", "mean": "weighted_sum_over_batch_size"}
+    return tf.compat.v1.losses.log_loss(targets, probabilities, reduction=reductions[reduction])
+
+
+@implements(
+    "binary_cross_entropy",
+    api="tf.keras.losses.BinaryCrossentropy",
+    options=("reduction",),
+    semantics=_FLOATX_ROW_MEAN,
+    documentation=_DOCS + "keras/losses/BinaryCrossentropy",
+)
+def keras_binary(probabilities, targets, *, reduction):
+    return tf.keras.losses.BinaryCrossentropy(reduction=reduction)(targets, probabilities)
+
+
+@implements(
+    "binary_cross_entropy",
+    api="tf.keras.losses.binary_crossentropy",
+    semantics=_ROW_MEAN,
+    documentation=_DOCS + "keras/losses/binary_crossentropy",
+)
+def keras_binary_function(probabilities, targets):
+    return tf.keras.losses.binary_crossentropy(targets, probabilities)
+
+
+@implements(
+    "binary_cross_entropy",
+    api="tf.keras.ops.binary_crossentropy",
+    documentation=_DOCS + "keras/ops/binary_crossentropy",
+)
+def keras_binary_op(probabilities, targets):
+    return tf.keras.ops.binary_crossentropy(targets, probabilities)
+
+
+@implements("binary_cross_entropy", api="tf.keras.backend.binary_crossentropy")
+def keras_binary_backend(probabilities, targets):
+    return tf.keras.backend.binary_crossentropy(targets, probabilities)
+
+
+@implements(
+    "binary_cross_entropy",
+    api="tf.math.log(p), tf.math.log(1 - p)",
+    documentation=_DOCS + "math/log",
+)
+def binary_by_log(probabilities, targets):
+    return -(targets * tf.math.log(probabilities) + (1 - targets) * tf.math.log(1 - probabilities))
+
+
+@implements(
+    "binary_cross_entropy",
+    api="tf.math.log(p), tf.math.log1p(-p)",
+    grade=Grade("log1p", "separate"),
+    documentation=_DOCS + "math/log1p",
+)
+def binary_by_log1p(probabilities, targets):
+    return -(targets * tf.math.log(probabilities) + (1 - targets) * tf.math.log1p(-probabilities))
+
+
+@implements(
+    "binary_cross_entropy",
+    api="tf.math.xlogy, tf.math.xlog1py",
+    grade=Grade("log1p", "separate"),
+    documentation=_DOCS + "math/xlog1py",
+)
+def binary_by_xlogy(probabilities, targets):
+    return -(tf.math.xlogy(targets, probabilities) + tf.math.xlog1py(1 - targets, -probabilities))
+
+
+@implements(
+    "categorical_cross_entropy",
+    api="tf.keras.losses.CategoricalCrossentropy",
+    options=("reduction",),
+    semantics=_FLOATX,
+    documentation=_DOCS + "keras/losses/CategoricalCrossentropy",
+)
+def keras_categorical(probabilities, targets, *, reduction):
+    return tf.keras.losses.CategoricalCrossentropy(reduction=reduction)(targets, probabilities)
+
+
+@implements(
+    "categorical_cross_entropy",
+    api="tf.keras.losses.categorical_crossentropy",
+    documentation=_DOCS + "keras/losses/categorical_crossentropy",
+)
+def keras_categorical_function(probabilities, targets):
+    return tf.keras.losses.categorical_crossentropy(targets, probabilities)
+
+
+@implements(
+    "categorical_cross_entropy",
+    api="tf.keras.ops.categorical_crossentropy",
+    documentation=_DOCS + "keras/ops/categorical_crossentropy",
+)
+def keras_categorical_op(probabilities, targets):
+    return tf.keras.ops.categorical_crossentropy(targets, probabilities)
+
+
+@implements("categorical_cross_entropy", api="tf.keras.backend.categorical_crossentropy")
+def keras_categorical_backend(probabilities, targets):
+    return tf.keras.backend.categorical_crossentropy(targets, probabilities)
+
+
+@implements(
+    "categorical_cross_entropy",
+    api="tf.math.log, -sum(t * log p)",
+    documentation=_DOCS + "math/log",
+)
+def categorical_by_log(probabilities, targets):
+    return -tf.reduce_sum(targets * tf.math.log(probabilities), axis=-1)
+
+
+@implements(
+    "categorical_cross_entropy",
+    api="tf.math.xlogy, -sum(xlogy(t, p))",
+    documentation=_DOCS + "math/xlogy",
+)
+def categorical_by_xlogy(probabilities, targets):
+    return -tf.reduce_sum(tf.math.xlogy(targets, probabilities), axis=-1)
+
+
+@implements(
+    "sparse_categorical_cross_entropy",
+    api="tf.keras.losses.SparseCategoricalCrossentropy",
+    options=("reduction",),
+    semantics=_FLOATX,
+    documentation=_DOCS + "keras/losses/SparseCategoricalCrossentropy",
+)
+def keras_sparse(probabilities, labels, *, reduction):
+    return tf.keras.losses.SparseCategoricalCrossentropy(reduction=reduction)(labels, probabilities)
+
+
+@implements(
+    "sparse_categorical_cross_entropy",
+    api="tf.keras.losses.sparse_categorical_crossentropy",
+    documentation=_DOCS + "keras/losses/sparse_categorical_crossentropy",
+)
+def keras_sparse_function(probabilities, labels):
+    return tf.keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+
+
+@implements(
+    "sparse_categorical_cross_entropy",
+    api="tf.keras.ops.sparse_categorical_crossentropy",
+    documentation=_DOCS + "keras/ops/sparse_categorical_crossentropy",
+)
+def keras_sparse_op(probabilities, labels):
+    return tf.keras.ops.sparse_categorical_crossentropy(labels, probabilities)
+
+
+@implements("sparse_categorical_cross_entropy", api="tf.keras.backend.sparse_categorical_crossentropy")
+def keras_sparse_backend(probabilities, labels):
+    return tf.keras.backend.sparse_categorical_crossentropy(labels, probabilities)
+
+
+@implements(
+    "sparse_categorical_cross_entropy",
+    api="tf.math.log, tf.gather",
+    documentation=_DOCS + "gather",
+)
+def log_gathered(probabilities, labels):
+    return -tf.gather(tf.math.log(probabilities), labels, axis=-1, batch_dims=1)
+
+
+@implements(
+    "sparse_categorical_cross_entropy",
+    api="tf.math.log, tf.one_hot",
+    semantics=_ONE_HOT,
+    documentation=_DOCS + "one_hot",
+)
+def log_times_one_hot(probabilities, labels):
+    one_hot = tf.one_hot(labels, probabilities.shape[-1], dtype=probabilities.dtype)
+    return -tf.reduce_sum(one_hot * tf.math.log(probabilities), axis=-1)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="tf.nn.sigmoid_cross_entropy_with_logits",
+    grade=_FOLD,
+    documentation=_DOCS + "nn/sigmoid_cross_entropy_with_logits",
+)
+def sigmoid_cross_entropy_with_logits(logits, targets):
+    return tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="tf.nn.weighted_cross_entropy_with_logits(pos_weight=1)",
+    documentation=_DOCS + "nn/weighted_cross_entropy_with_logits",
+)
+def weighted_cross_entropy_with_logits(logits, targets):
+    return tf.nn.weighted_cross_entropy_with_logits(labels=targets, logits=logits, pos_weight=1)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="tf.compat.v1.losses.sigmoid_cross_entropy",
+    options=("reduction",),
+    grade=_FOLD,
+    documentation=_DOCS + "compat/v1/losses/sigmoid_cross_entropy",
+)
+def sigmoid_cross_entropy(logits, targets, *, reduction):
+    reductions = {"none": "none", "sum": "weighted_sum", "mean": "weighted_sum_over_batch_size"}
+    return tf.compat.v1.losses.sigmoid_cross_entropy(targets, logits, reduction=reductions[reduction])
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="tf.keras.losses.BinaryCrossentropy(from_logits=True)",
+    options=("reduction",),
+    semantics=_FLOATX_ROW_MEAN,
+    grade=_FOLD,
+    documentation=_DOCS + "keras/losses/BinaryCrossentropy",
+)
+def keras_binary_with_logits(logits, targets, *, reduction):
+    return tf.keras.losses.BinaryCrossentropy(from_logits=True, reduction=reduction)(targets, logits)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="tf.keras.losses.binary_crossentropy(from_logits=True)",
+    semantics=_ROW_MEAN,
+    grade=_FOLD,
+    documentation=_DOCS + "keras/losses/binary_crossentropy",
+)
+def keras_binary_function_with_logits(logits, targets):
+    return tf.keras.losses.binary_crossentropy(targets, logits, from_logits=True)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="tf.keras.ops.binary_crossentropy(from_logits=True)",
+    grade=_FOLD,
+    documentation=_DOCS + "keras/ops/binary_crossentropy",
+)
+def keras_binary_op_with_logits(logits, targets):
+    return tf.keras.ops.binary_crossentropy(targets, logits, from_logits=True)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="tf.keras.backend.binary_crossentropy(from_logits=True)",
+    grade=_FOLD,
+)
+def keras_binary_backend_with_logits(logits, targets):
+    return tf.keras.backend.binary_crossentropy(targets, logits, from_logits=True)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="tf.math.log_sigmoid",
+    grade=Grade("pair", "pair"),
+    documentation=_DOCS + "math/log_sigmoid",
+)
+def by_log_sigmoid(logits, targets):
+    return -(targets * tf.math.log_sigmoid(logits) + (1 - targets) * tf.math.log_sigmoid(-logits))
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="tf.math.log(tf.sigmoid)",
+    grade=Grade("pair", "pair"),
+    documentation=_DOCS + "math/sigmoid",
+    textbook=True,
+)
+def log_of_sigmoid(logits, targets):
+    probabilities = tf.sigmoid(logits)
+    return -(targets * tf.math.log(probabilities) + (1 - targets) * tf.math.log(1 - probabilities))
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="tf.keras.losses.binary_crossentropy over tf.sigmoid",
+    semantics=_ROW_MEAN,
+    grade=Grade("pair", "pair"),
+    documentation=_DOCS + "keras/losses/binary_crossentropy",
+    textbook=True,
+)
+def keras_binary_of_sigmoid(logits, targets):
+    return tf.keras.losses.binary_crossentropy(targets, tf.sigmoid(logits))
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="tf.keras.losses.binary_crossentropy over tf.keras.activations.sigmoid",
+    semantics=_ROW_MEAN,
+    grade=_FOLD,
+    documentation=_DOCS + "keras/losses/binary_crossentropy",
+    textbook=True,
+)
+def keras_binary_of_activation(logits, targets):
+    return tf.keras.losses.binary_crossentropy(targets, tf.keras.activations.sigmoid(logits))
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="tf.nn.softmax_cross_entropy_with_logits",
+    semantics=_ANY_TARGET_SUM,
+    grade=_QUOTIENT,
+    documentation=_DOCS + "nn/softmax_cross_entropy_with_logits",
+)
+def softmax_cross_entropy_with_logits(logits, targets):
+    return tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="tf.compat.v1.nn.softmax_cross_entropy_with_logits",
+    semantics=Semantics(unnormalised_gradient="unscaled", target_gradient="none"),
+    grade=_QUOTIENT,
+    documentation=_DOCS + "compat/v1/nn/softmax_cross_entropy_with_logits",
+)
+def softmax_cross_entropy_with_logits_v1(logits, targets):
+    return tf.compat.v1.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="tf.compat.v1.nn.softmax_cross_entropy_with_logits_v2",
+    semantics=_ANY_TARGET_SUM,
+    grade=_QUOTIENT,
+    documentation=_DOCS + "compat/v1/nn/softmax_cross_entropy_with_logits_v2",
+)
+def softmax_cross_entropy_with_logits_v2(logits, targets):
+    return tf.compat.v1.nn.softmax_cross_entropy_with_logits_v2(labels=targets, logits=logits)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="tf.compat.v1.losses.softmax_cross_entropy",
+    options=("reduction",),
+    grade=_QUOTIENT,
+    documentation=_DOCS + "compat/v1/losses/softmax_cross_entropy",
+)
+def softmax_cross_entropy(logits, targets, *, reduction):
+    reductions = {"none": "none", "sum": "weighted_sum", "mean": "weighted_sum_over_batch_size"}
+    return tf.compat.v1.losses.softmax_cross_entropy(targets, logits, reduction=reductions[reduction])
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="tf.keras.losses.CategoricalCrossentropy(from_logits=True)",
+    options=("reduction",),
+    semantics=_FLOATX,
+    grade=_QUOTIENT,
+    documentation=_DOCS + "keras/losses/CategoricalCrossentropy",
+)
+def keras_categorical_with_logits(logits, targets, *, reduction):
+    return tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction=reduction)(targets, logits)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="tf.keras.losses.categorical_crossentropy(from_logits=True)",
+    grade=_QUOTIENT,
+    documentation=_DOCS + "keras/losses/categorical_crossentropy",
+)
+def keras_categorical_function_with_logits(logits, targets):
+    return tf.keras.losses.categorical_crossentropy(targets, logits, from_logits=True)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="tf.keras.ops.categorical_crossentropy(from_logits=True)",
+    grade=_QUOTIENT,
+    documentation=_DOCS + "keras/ops/categorical_crossentropy",
+)
+def keras_categorical_op_with_logits(logits, targets):
+    return tf.keras.ops.categorical_crossentropy(targets, logits, from_logits=True)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="tf.keras.backend.categorical_crossentropy(from_logits=True)",
+    grade=_QUOTIENT,
+)
+def keras_categorical_backend_with_logits(logits, targets):
+    return tf.keras.backend.categorical_crossentropy(targets, logits, from_logits=True)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="tf.nn.log_softmax, -sum(t * log p)",
+    documentation=_DOCS + "nn/log_softmax",
+)
+def by_log_softmax(logits, targets):
+    return -tf.reduce_sum(targets * tf.nn.log_softmax(logits), axis=-1)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="tf.reduce_logsumexp, sum(t * (lse - x))",
+    grade=Grade("lse", "lse"),
+    documentation=_DOCS + "math/reduce_logsumexp",
+)
+def by_logsumexp(logits, targets):
+    return tf.reduce_sum(targets * (tf.reduce_logsumexp(logits, axis=-1, keepdims=True) - logits), axis=-1)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="tf.math.log(tf.nn.softmax)",
+    documentation=_DOCS + "nn/softmax",
+    textbook=True,
+)
+def log_of_softmax(logits, targets):
+    return -tf.reduce_sum(targets * tf.math.log(tf.nn.softmax(logits)), axis=-1)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="tf.keras.losses.categorical_crossentropy over tf.nn.softmax",
+    documentation=_DOCS + "keras/losses/categorical_crossentropy",
+    textbook=True,
+)
+def keras_categorical_of_softmax(logits, targets):
+    return tf.keras.losses.categorical_crossentropy(targets, tf.nn.softmax(logits))
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="tf.keras.losses.categorical_crossentropy over tf.keras.activations.softmax",
+    grade=_QUOTIENT,
+    documentation=_DOCS + "keras/losses/categorical_crossentropy",
+    textbook=True,
+)
+def keras_categorical_of_activation(logits, targets):
+    return tf.keras.losses.categorical_crossentropy(targets, tf.keras.activations.softmax(logits))
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.nn.sparse_softmax_cross_entropy_with_logits",
+    grade=_QUOTIENT,
+    documentation=_DOCS + "nn/sparse_softmax_cross_entropy_with_logits",
+)
+def sparse_softmax_cross_entropy_with_logits(logits, labels):
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.compat.v1.losses.sparse_softmax_cross_entropy",
+    options=("reduction",),
+    grade=_QUOTIENT,
+    documentation=_DOCS + "compat/v1/losses/sparse_softmax_cross_entropy",
+)
+def sparse_softmax_cross_entropy(logits, labels, *, reduction):
+    reductions = {"none": "none", "sum": "weighted_sum", "mean": "weighted_sum_over_batch_size"}
+    return tf.compat.v1.losses.sparse_softmax_cross_entropy(labels, logits, reduction=reductions[reduction])
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)",
+    options=("reduction",),
+    semantics=_FLOATX,
+    grade=_QUOTIENT,
+    documentation=_DOCS + "keras/losses/SparseCategoricalCrossentropy",
+)
+def keras_sparse_with_logits(logits, labels, *, reduction):
+    return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)(labels, logits)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.keras.losses.sparse_categorical_crossentropy(from_logits=True)",
+    grade=_QUOTIENT,
+    documentation=_DOCS + "keras/losses/sparse_categorical_crossentropy",
+)
+def keras_sparse_function_with_logits(logits, labels):
+    return tf.keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.keras.ops.sparse_categorical_crossentropy(from_logits=True)",
+    grade=_QUOTIENT,
+    documentation=_DOCS + "keras/ops/sparse_categorical_crossentropy",
+)
+def keras_sparse_op_with_logits(logits, labels):
+    return tf.keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.keras.backend.sparse_categorical_crossentropy(from_logits=True)",
+    grade=_QUOTIENT,
+)
+def keras_sparse_backend_with_logits(logits, labels):
+    return tf.keras.backend.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.nn.log_softmax, tf.gather",
+    documentation=_DOCS + "gather",
+)
+def log_softmax_gathered(logits, labels):
+    return -tf.gather(tf.nn.log_softmax(logits), labels, axis=-1, batch_dims=1)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.nn.log_softmax, tf.one_hot",
+    semantics=_ONE_HOT,
+    documentation=_DOCS + "one_hot",
+)
+def log_softmax_times_one_hot(logits, labels):
+    one_hot = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+    return -tf.reduce_sum(one_hot * tf.nn.log_softmax(logits), axis=-1)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.math.log(tf.nn.softmax), tf.gather",
+    documentation=_DOCS + "gather",
+    textbook=True,
+)
+def log_of_softmax_gathered(logits, labels):
+    return -tf.gather(tf.math.log(tf.nn.softmax(logits)), labels, axis=-1, batch_dims=1)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.keras.losses.sparse_categorical_crossentropy over tf.nn.softmax",
+    documentation=_DOCS + "keras/losses/sparse_categorical_crossentropy",
+    textbook=True,
+)
+def keras_sparse_of_softmax(logits, labels):
+    return tf.keras.losses.sparse_categorical_crossentropy(labels, tf.nn.softmax(logits))
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.keras.losses.sparse_categorical_crossentropy over tf.keras.activations.softmax",
+    grade=_QUOTIENT,
+    documentation=_DOCS + "keras/losses/sparse_categorical_crossentropy",
+    textbook=True,
+)
+def keras_sparse_of_activation(logits, labels):
+    return tf.keras.losses.sparse_categorical_crossentropy(labels, tf.keras.activations.softmax(logits))

@@ -1,0 +1,1 @@
+"""The questions: cases, properties and verdicts."""

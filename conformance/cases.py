@@ -1,0 +1,185 @@
+"""Cases: small descriptors with a printed id, drawn once by Hypothesis and filled with numbers by NumPy."""
+
+import zlib
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from conformance.profiles import Profile
+from conformance.regimes import MASKED, limits, regimes_for, simplex
+from reference.evaluate import one_hot_targets
+from reference.losses import LOSSES, Loss
+
+LAYOUTS = ("rowwise", "columnwise", "strided")
+"""C order, Fortran order, and every second column of a wider array."""
+
+SEED = 20260101
+"""The seed of every draw: the same cases always."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One batch, described: row i is of regime ``regimes[i % len(regimes)]``, the numbers come from ``key``."""
+
+    loss: str
+    rows: int
+    classes: int
+    layout: str
+    regimes: tuple[str, ...]
+    key: str
+
+    @property
+    def id(self) -> str:
+        """The printed name that `parse_case` reads."""
+        return f"{self.loss}/{self.rows}x{self.classes}/{self.layout}/{'+'.join(self.regimes)}/{self.key}"
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One batch, filled. ``prediction`` (rows, classes); ``target`` labels (rows,) or an array like the prediction.
+
+    ``regimes`` names the regime of each row. ``labels`` is the class that each row was made for.
+    """
+
+    id: str
+    loss: str
+    dtype: str
+    prediction: NDArray
+    target: NDArray
+    labels: NDArray
+    regimes: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """The number of prediction/target pairs."""
+        return len(self.regimes)
+
+
+def parse_case(text: str) -> Case:
+    """Return the case that an id names.
+
+    Raises:
+        ValueError: the text is no case id; the message shows what one looks like.
+    """
+    parts = text.split("/")
+    try:
+        loss, shape, layout, regimes, key = parts
+        rows, classes = (int(size) for size in shape.split("x"))
+        known = {**regimes_for(LOSSES[loss].prediction, LOSSES[loss].has_classes), MASKED.name: MASKED}
+        if layout not in LAYOUTS or not set(regimes.split("+")) <= set(known):
+            raise ValueError(text)
+        return Case(loss, rows, classes, layout, tuple(regimes.split("+")), bytes.fromhex(key).hex())
+    except (ValueError, KeyError) as error:
+        example = f"sparse_softmax_cross_entropy_with_logits/64x10/rowwise/normal+ties/{'0' * 16}"
+        raise ValueError(f"{text!r} is not a case id: it must look like {example}") from error
+
+
+@cache
+def draw_cases(loss: str, profile: Profile) -> tuple[Case, ...]:
+    """Return the cases of a loss, small shapes first: for each shape every regime once, then what Hypothesis draws."""
+    spec = LOSSES[loss]
+    names = tuple(regimes_for(spec.prediction, spec.has_classes))
+    cases = []
+    for number, (rows, classes) in enumerate(profile.shapes):
+        layout = LAYOUTS[number % len(LAYOUTS)]
+        per_case = min(rows, len(names))
+        for start in range(0, len(names), per_case):
+            chosen = names[start : start + per_case]
+            cases.append(Case(loss, rows, classes, layout, chosen, f"{zlib.crc32(repr((rows, start)).encode()):016x}"))
+        cases += _drawn(loss, (rows, classes), names, profile.draws)
+    return tuple(dict.fromkeys(cases))
+
+
+def _drawn(loss: str, shape: tuple[int, int], names: tuple[str, ...], count: int) -> list[Case]:
+    """Draw cases of one shape.
+
+    Only booleans, short ``sampled_from`` and byte keys: Hypothesis fills other strategies with constants that it finds in
+    local modules, and the cases would change with the code.
+    """
+    cases: list[Case] = []
+
+    @seed(SEED)
+    @settings(max_examples=count, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(
+        st.sampled_from(LAYOUTS),
+        st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True),
+        st.binary(min_size=8, max_size=8),
+    )
+    def collect(layout: str, regimes: list[str], key: bytes) -> None:
+        cases.append(Case(loss, *shape, layout, tuple(sorted(regimes)), key.hex()))
+
+    collect()
+    return cases
+
+
+def smooth_case(loss: str, regime: str, profile: Profile) -> Case:
+    """Return the large batch of one smooth regime on which bias is measured."""
+    return Case(loss, profile.smooth_rows, 10, "rowwise", (regime,), f"{zlib.crc32(regime.encode()):016x}")
+
+
+@lru_cache(maxsize=512)
+def fill(case: Case, dtype: str) -> Batch:
+    """Return the batch of a case in a dtype: the same numbers always, from the id alone."""
+    spec = LOSSES[case.loss]
+    generator = np.random.default_rng([zlib.crc32(case.id.encode()), int(case.key, 16) % 2**63])
+    known = {**regimes_for(spec.prediction, spec.has_classes), MASKED.name: MASKED}
+    prediction = np.empty((case.rows, case.classes))
+    labels = np.empty(case.rows, np.int64)
+    for number, name in enumerate(case.regimes):
+        rows = slice(number, None, len(case.regimes))
+        count = len(range(*rows.indices(case.rows)))
+        prediction[rows], labels[rows] = known[name].fill(generator, count, case.classes, limits(dtype))
+    regimes = tuple(case.regimes[i % len(case.regimes)] for i in range(case.rows))
+    values = prediction.astype(dtype)
+    target = labels if spec.target == "index" else _targets(spec, generator, values, labels).astype(dtype)
+    arrays = (lay_out(array, case.layout) for array in (values, target))
+    return Batch(case.id, case.loss, dtype, *arrays, labels, regimes)  # type: ignore[misc]
+
+
+def _targets(spec: Loss, generator: np.random.Generator, prediction: NDArray, labels: NDArray) -> NDArray:
+    """Return targets of four styles in turn: hard, soft, soft with zeros, and close to what the prediction says."""
+    rows, classes = prediction.shape
+    style = (np.arange(rows) // 3 % 4)[:, None]
+    hard = one_hot_targets(labels, classes)
+    if spec.has_classes:
+        soft = simplex(generator, rows, classes, 1.0)
+        gaps = np.where(generator.random((rows, classes)) < 0.5, 0.0, soft) + 0.5 * hard
+        gaps /= gaps.sum(-1, keepdims=True)
+        close = _softmax(prediction) if spec.prediction == "logit" else soft
+    else:
+        hard = (generator.random((rows, classes)) < 0.5).astype(float)
+        soft = generator.random((rows, classes))
+        gaps = np.where(generator.random((rows, classes)) < 0.5, hard, soft)
+        close = _sigmoid(prediction) if spec.prediction == "logit" else np.clip(prediction.astype(float), 0, 1)
+    mixed = np.select([style == 0, style == 1, style == 2], [hard, soft, gaps], close)
+    masked = np.isneginf(prediction)
+    mixed = np.where(masked, 0.0, mixed)
+    return mixed / mixed.sum(-1, keepdims=True) if masked.any() and spec.has_classes else mixed
+
+
+def _softmax(x: NDArray) -> NDArray:
+    weight = np.exp(x.astype(float) - x.astype(float).max(-1, keepdims=True))
+    return weight / weight.sum(-1, keepdims=True)
+
+
+def _sigmoid(x: NDArray) -> NDArray:
+    small = np.exp(-np.abs(x.astype(float)))
+    return np.where(x >= 0, 1, small) / (1 + small)
+
+
+def lay_out(array: NDArray, layout: str) -> NDArray:
+    """Return the array with another memory layout and the same numbers, not writeable."""
+    if array.ndim < 2 or layout == "rowwise":
+        result = np.ascontiguousarray(array)
+    elif layout == "columnwise":
+        result = np.asfortranarray(array)
+    else:
+        wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+        wide[..., ::2] = array
+        result = wide[..., ::2]
+    result.flags.writeable = False
+    return result

@@ -1,0 +1,148 @@
+"""The clauses: the numbered sentences of the specification, each with its property and the batches it is asked on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from adapters.binding import Binding
+from conformance import tables
+from conformance.cases import Batch, draw_cases, fill, smooth_case
+from conformance.judging import Judgement
+from conformance.profiles import Profile
+from conformance.properties import accuracy, interface, relations, special_values
+from conformance.regimes import regimes_for
+from conformance.trial import Trial
+from reference.losses import LOSSES, Loss
+
+SPECIFICATION_VERSION = "1"
+
+Property = Callable[[Trial, Batch], list[Judgement]]
+Inputs = Callable[[Loss, str, Profile], list[Batch]]
+"""(loss, dtype, profile) -> the batches that the property is asked on, small ones first."""
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One sentence of the specification; its id is the prefix of a loss and ``number``: "SPARSE-4".
+
+    ``applies`` tells for which losses it means something; ``needs`` says why a binding that declares less does not
+    support it, and is empty where it does. ``reduce`` judges the smaller batches of a finding, where the property itself
+    needs its whole table. ``asks_shape`` marks the clause that holds the shape of the loss against the mathematics too.
+    """
+
+    number: int
+    title: str
+    ask: Property
+    inputs: Inputs
+    applies: Callable[[Loss], bool] = lambda loss: True
+    needs: Callable[[Binding], str] = lambda binding: ""
+    reduce: Property | None = None
+    asks_shape: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """The clause in words: the docstring of its property."""
+        return (self.ask.__doc__ or "").strip()
+
+    def id(self, loss: str) -> str:
+        """The clause of one loss: "SPARSE-4"."""
+        return f"{LOSSES[loss].prefix}-{self.number}"
+
+
+def _drawn(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    return [fill(case, dtype) for case in draw_cases(loss.name, profile)]
+
+
+def _few(*shapes: tuple[int, int]) -> Inputs:
+    """Return the drawn cases of the given shapes."""
+
+    def inputs(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+        return [fill(case, dtype) for case in draw_cases(loss.name, profile) if (case.rows, case.classes) in shapes]
+
+    return inputs
+
+
+def _smooth(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    regimes = regimes_for(loss.prediction, loss.has_classes).values()
+    return [fill(smooth_case(loss.name, regime.name, profile), dtype) for regime in regimes if regime.smooth]
+
+
+def _table(make: Callable[[Loss, str], list[Batch]]) -> Inputs:
+    return lambda loss, dtype, profile: make(loss, dtype)
+
+
+def _ladder(make: Callable[[Loss, str], Batch]) -> Inputs:
+    return lambda loss, dtype, profile: [make(loss, dtype)]
+
+
+def _labels(too_large: bool) -> Inputs:
+    return lambda loss, dtype, profile: tables.labels_outside(loss, dtype, 3 if too_large else -1)
+
+
+def _logits(loss: Loss) -> bool:
+    return loss.prediction == "logit"
+
+
+def _classes(loss: Loss) -> bool:
+    return loss.has_classes
+
+
+def _softmax(loss: Loss) -> bool:
+    return loss.has_classes and loss.prediction == "logit"
+
+
+def _index(loss: Loss) -> bool:
+    return loss.target == "index"
+
+
+def _dense(loss: Loss) -> bool:
+    return loss.target != "index"
+
+
+def _has_reduction(binding: Binding) -> str:
+    return "" if "reduction" in binding.options else "the API has no reduction"
+
+
+TEN, PAIRS, SQUARE, LONG, WIDE = (64, 10), (64, 2), (33, 33), (600, 10), (16, 1000)
+"""Shape buckets that the relations are asked on."""
+
+CLAUSES: tuple[Clause, ...] = (
+    Clause(1, "value", accuracy.value, _drawn),
+    Clause(2, "gradient", accuracy.gradient, _drawn),
+    Clause(3, "target gradient", accuracy.target_gradient, _few((7, 3), TEN, SQUARE), applies=_dense),
+    Clause(4, "bias", accuracy.unbiased, _smooth),
+    Clause(5, "small losses", accuracy.small_losses, _ladder(tables.small_ladder), reduce=accuracy.small_value),
+    Clause(6, "large losses", accuracy.large_losses, _ladder(tables.large_ladder), reduce=accuracy.value),
+    Clause(7, "stability", accuracy.finite, _drawn),
+    Clause(8, "masked class", special_values.value_and_gradient, _table(tables.masked_classes), applies=_classes),
+    Clause(9, "masked label", special_values.masked_labels, _table(tables.masked_labels), applies=_classes),
+    Clause(10, "NaN", special_values.not_numbers, _table(tables.not_numbers)),
+    Clause(11, "infinite logit", special_values.value_and_gradient, _table(tables.infinities), applies=_logits),
+    Clause(12, "logit of +inf", special_values.positive_infinity, _table(tables.positive_infinity), applies=_softmax),
+    Clause(13, "certainty", special_values.value_and_gradient, _table(tables.certain), applies=lambda loss: not _logits(loss)),
+    Clause(14, "zeros and ties", special_values.value_and_gradient, _table(tables.zeros_and_ties), applies=_logits),
+    Clause(15, "single class", special_values.value_and_gradient, _table(tables.single_class), applies=_classes),
+    Clause(16, "empty batch", special_values.empty_batch, _table(tables.empty)),
+    Clause(17, "label -1", special_values.labels_outside, _labels(too_large=False), applies=_index),
+    Clause(18, "label C", special_values.labels_outside, _labels(too_large=True), applies=_index),
+    Clause(19, "targets that do not sum to one", special_values.value_and_gradient, _table(tables.unnormalised), applies=lambda loss: loss.target == "soft"),
+    Clause(20, "probabilities that do not sum to one", special_values.value_and_gradient, _table(tables.improper), applies=lambda loss: _classes(loss) and not _logits(loss)),
+    Clause(21, "one-hot", relations.hard_is_one_hot, _few((7, 3), TEN), applies=_classes),
+    Clause(22, "softmax and sigmoid", relations.softmax_is_sigmoid, _table(tables.pairs), applies=_logits),
+    Clause(23, "shift", relations.shift, _table(tables.grid), applies=_softmax),
+    Clause(24, "permuted classes", relations.permute_classes, _few(TEN, SQUARE)),
+    Clause(25, "independent rows", relations.independent_rows, _few(TEN, LONG)),
+    Clause(26, "mirror", relations.mirror, _few(TEN), applies=lambda loss: not _classes(loss)),
+    Clause(27, "gradient sum", relations.gradient_sums_to_zero, _few(TEN, SQUARE, WIDE), applies=_softmax),
+    Clause(28, "reductions", interface.reductions, _few(TEN, LONG, WIDE), needs=_has_reduction),
+    Clause(29, "upstream gradient", interface.upstream_gradient, _few(TEN, WIDE)),
+    Clause(30, "shape and dtype", interface.shape_and_dtype, _few((7, 3), TEN), asks_shape=True),
+    Clause(31, "inputs", interface.inputs_intact, _few((7, 3), TEN)),
+    Clause(32, "repeatability", interface.repeatable, _few(TEN)),
+    Clause(33, "worked examples", accuracy.value, _table(tables.worked), applies=_logits),
+)
+"""The specification, in the order in which a run asks."""
+
+
+def clauses_of(binding: Binding) -> list[Clause]:
+    """Return the clauses that mean something for the loss of a binding."""
+    return [clause for clause in CLAUSES if clause.applies(LOSSES[binding.loss])]

@@ -1,0 +1,138 @@
+"""Findings: a violating judgement put in words, with the command that asks again and a script that shows it alone."""
+
+import inspect
+import shlex
+import textwrap
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.binding import Binding, module_imports
+from adapters.framework import Framework
+from conformance.judging import Judgement
+from conformance.trial import Trial
+from reports.record import Finding, Number
+
+SHOWN = 12
+"""Arrays with more numbers are shortened in the middle."""
+
+
+def describe(trial: Trial, judgement: Judgement, *, sentence: str, command: list[str]) -> Finding:
+    """Return the finding of a judgement's witness row."""
+    row = judgement.witness
+    batch = judgement.batch
+    dtype = trial.precision
+    regime = batch.regimes[row] if batch.regimes else "no rows"
+    return Finding(
+        case=batch.id,
+        regime=regime,
+        statement=judgement.note or sentence,
+        quantity=judgement.quantity,
+        prediction=show(_of_row(batch.prediction, row, batch.rows)),
+        target=show(_of_row(batch.target, row, batch.rows)),
+        got=_words(judgement.got, row, batch.rows, dtype),
+        expected=_words(judgement.expected, row, batch.rows, dtype),
+        error_ulp=_ulp(judgement, row, dtype),
+        error_over_bound=number(float(judgement.ratio[row])),
+        command=shlex.join(command),
+        reproducer=reproducer(trial.framework, trial.binding, judgement, dtype),
+    )
+
+
+def number(x: float) -> Number:
+    """Return a number as JSON can hold it."""
+    return x if np.isfinite(x) else "nan" if np.isnan(x) else "inf" if x > 0 else "-inf"
+
+
+def show(array: NDArray) -> str:
+    """Return an array with the shortest digits that are its own, long ones shortened in the middle."""
+    return np.array2string(array, floatmode="unique", separator=", ", max_line_width=10**6, threshold=SHOWN, edgeitems=3)
+
+
+def _of_row(array: NDArray, row: int, rows: int) -> NDArray:
+    """Return all of a small batch, the witness row of a large one."""
+    return array if rows <= 4 else array[row : row + 1]
+
+
+def _words(what: NDArray | str, row: int, rows: int, dtype: str) -> str:
+    if isinstance(what, str):
+        return what
+    with np.errstate(over="ignore"):
+        array = what.astype(dtype)
+    return show(_of_row(array, row, rows) if array.ndim else array)
+
+
+def _ulp(judgement: Judgement, row: int, dtype: str) -> Number:
+    """Return the largest error of the row in units in the last place of what is expected."""
+    if isinstance(judgement.got, str) or isinstance(judgement.expected, str) or judgement.got.shape != judgement.expected.shape:
+        return "nan"
+    got, expected = (np.atleast_1d(a[row] if a.ndim else a) for a in (judgement.got, judgement.expected))
+    with np.errstate(invalid="ignore", over="ignore"):
+        spacing = np.spacing(np.abs(expected).astype(dtype)).astype(np.float64)
+        error = np.where(got == expected, 0.0, np.abs(got - expected) / spacing)
+    error = np.where(np.isnan(got) & np.isnan(expected), 0.0, error)
+    return number(float(np.where(np.isnan(error), np.inf, error).max(initial=0.0)))
+
+
+def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dtype: str) -> str:
+    """Return a script that imports only NumPy and the framework, and prints what the finding says."""
+    call = judgement.call
+    function = framework.value_and_gradient
+    module = inspect.getmodule(function)
+    names = {word for word in _words_in(inspect.getsource(function))}
+    imports = {*binding.imports, *module_imports(module, names), "import numpy as np"}
+    options = f", reduction={call.reduction!r}" if "reduction" in binding.options else ""
+    lines = [
+        *sorted(line for line in imports if not line.startswith(("from adapters", "from reference", "from collections", "from time"))),
+        "",
+        f"np.set_printoptions(floatmode='unique', linewidth=10**6, threshold={SHOWN}, edgeitems=3)",
+        *_preamble(framework),
+        "",
+        "",
+        textwrap.dedent(inspect.getsource(function)).rstrip(),
+        "",
+        "",
+        binding.source.rstrip(),
+        "",
+        "",
+        f"prediction = {_literal(call.prediction)}",
+        f"target = {_literal(call.target)}",
+        f"cotangent = {'None' if call.cotangent is None else _literal(call.cotangent)}",
+        f"loss = lambda x, t: {binding.function.__name__}(x, t{options})",
+        "value, gradient, target_gradient = value_and_gradient(loss, prediction, target, cotangent)",
+        'print("value          ", np.array2string(np.asarray(value), separator=", "), value.dtype, value.shape)',
+        'print("gradient       ", np.array2string(np.asarray(gradient), separator=", "))',
+        'print("target gradient", target_gradient)',
+        *_expectation(judgement, dtype),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _preamble(framework: Framework) -> list[str]:
+    """Return the settings that the framework needs before the first call."""
+    return list(getattr(framework, "preamble", ()))
+
+
+def _words_in(source: str) -> list[str]:
+    return source.replace(".", " ").replace("(", " ").replace(")", " ").replace(",", " ").split()
+
+
+def _expectation(judgement: Judgement, dtype: str) -> list[str]:
+    expected = _words(judgement.expected, judgement.witness, judgement.batch.rows, dtype)
+    return [f'print("expected {judgement.quantity}:", {expected!r})']
+
+
+def _literal(array: NDArray) -> str:
+    """Return an array as an expression, exact to the last bit."""
+    if array.size > SHOWN and (array == array.ravel()[0]).all():
+        return f"np.full({array.shape}, {array.ravel()[0]!s}, dtype={array.dtype.name!r})"
+    text = np.array2string(
+        np.ascontiguousarray(array), floatmode="unique", separator=", ", threshold=10**9, max_line_width=110
+    )
+    text = text.replace("nan", "np.nan").replace("inf", "np.inf")
+    body = text if array.size else "[]"
+    shape = f".reshape{array.shape}" if not array.size else ""
+    return f"np.array({body}, dtype={array.dtype.name!r}){shape}"
+
+

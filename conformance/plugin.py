@@ -1,0 +1,177 @@
+"""The pytest plugin: questions become items, workers hand records to the controller, which writes them."""
+
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import msgspec
+import pytest
+
+from adapters.loading import Adapter, load
+from conformance.engine import Examination, Question, answer, questions
+from conformance.expectations import Expectations, load_expectations
+from conformance.profiles import PROFILES
+from conformance.run import Writer, framework_versions, make_header
+from conformance.trial import TALLY
+from reports.record import FAILING, Footer, Record
+
+TIMES = ("framework_seconds", "compile_seconds")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what `crossproof.py run` passes on."""
+    group = parser.getgroup("crossproof")
+    for name, default in (("adapter", ""), ("device", "cpu"), ("profile", "default"), ("loss", ""), ("question", ""), ("results", ""), ("selection", "")):
+        group.addoption(f"--crossproof-{name}", default=default)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the adapter and its expectations once in each process; the controller also writes."""
+    if not config.getoption("crossproof_adapter"):
+        return
+    session = Session(config)
+    config.pluginmanager.register(session, "crossproof-session")
+
+
+def option(config: pytest.Config, name: str) -> str:
+    """Return one of the suite's options."""
+    return str(config.getoption(f"crossproof_{name}"))
+
+
+class Session:
+    """The run in this process: its questions, and in the controller its result file."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Load what the options name."""
+        self.config = config
+        self.start = perf_counter()
+        self.adapter: Adapter = load(option(config, "adapter"))
+        self.versions = framework_versions(self.adapter)
+        self.expectations: Expectations = load_expectations(self.adapter.name, self.versions)
+        self.profile = PROFILES[option(config, "profile")]
+        self.examination = Examination(self.adapter, option(config, "device"), self.profile, self.expectations)
+        asked = questions(self.adapter, loss=option(config, "loss"), question=option(config, "question"))
+        self.questions: dict[str, Question] = {question_id(question): question for question in asked}
+        self.is_worker = hasattr(config, "workerinput")
+        self.writer: Writer | None = None
+        self.met: set[int] = set()
+        self.tallies: list[dict[str, Any]] = []
+        self.spent = 0.0
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Make an item of each question."""
+        if "question" in metafunc.fixturenames:
+            metafunc.parametrize("question", list(self.questions.values()), ids=list(self.questions))
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Open the result file once it is known what was selected, unless workers collect."""
+        if not self.is_worker and not self.config.getoption("numprocesses", None):
+            self._open([key_of(item.nodeid) for item in session.items])
+
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """Open the result file when the first worker has collected."""
+        if self.writer is None:
+            self._open([key_of(nodeid) for nodeid in ids])
+
+    def _open(self, selected: list[str]) -> None:
+        header = make_header(
+            self.adapter,
+            device=option(self.config, "device"),
+            profile=self.profile,
+            selection=option(self.config, "selection"),
+            questions=len(selected),
+        )
+        if selected:
+            self.writer = Writer(Path(option(self.config, "results")), {key: n for n, key in enumerate(selected)})
+            self.writer.open(header)
+
+    def ask(self, question: Question, item: pytest.Item) -> Record:
+        """Answer a question and hand its record to the controller."""
+        record, met = answer(self.examination, question)
+        payload = {"record": msgspec.to_builtins(record), "met": list(met)}
+        item.user_properties.append(("crossproof", msgspec.json.encode(payload).decode()))
+        return record
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write the record of an item that has run; a worker that died leaves a crash."""
+        if self.is_worker or self.writer is None:
+            return
+        key = key_of(report.nodeid)
+        payload = dict(report.user_properties).get("crossproof")
+        if report.when == "call" and payload is not None:
+            content = msgspec.json.decode(str(payload))
+            self.met |= set(content["met"])
+            self.writer.take(key, msgspec.convert(content["record"], Record))
+        elif report.failed and report.when != "teardown" and key in self.questions:
+            self.writer.take(key, _crash(self.questions[key], str(report.longrepr)))
+
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take over what a worker has spent."""
+        self.tallies.append(getattr(node, "workeroutput", {}).get("tally", {}))
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the footer, or hand the tally of a worker to the controller."""
+        wall = perf_counter() - self.start
+        if self.is_worker:
+            self.config.workeroutput["tally"] = {**asdict(TALLY), "wall": wall}  # type: ignore[attr-defined]
+            return
+        if self.writer is None:
+            return
+        tallies = self.tallies or [{**asdict(TALLY), "wall": wall}]
+        complete = self.writer.written + len(self.writer.waiting) == len(self.writer.order) and not option(self.config, "selection")
+        total = {name: sum(tally.get(name, 0) for tally in tallies) for name in ("rows", "wall", *TIMES)}
+        self.footer = Footer(
+            records=0,
+            complete=complete,
+            stale=self._stale() if complete else [],
+            rows=int(total["rows"]),
+            framework_seconds=round(total["framework_seconds"], 3),
+            compile_seconds=round(total["compile_seconds"], 3),
+            suite_seconds=round(total["wall"] - total["framework_seconds"] - total["compile_seconds"], 3),
+            wall_seconds=round(wall, 3),
+        )
+        self.writer.close(self.footer)
+
+    def _stale(self) -> list[str]:
+        """Return the expectations that no question of the whole run has met."""
+        entries = self.expectations.entries
+        return [
+            f"entry {n + 1}: {', '.join(entry.api)}: {entry.reason}"
+            for n, entry in enumerate(entries)
+            if n not in self.met and self._in_force(entry)
+        ]
+
+    def _in_force(self, entry: Any) -> bool:
+        """Tell whether this run could have met an entry at all: its versions and device are these."""
+        devices = entry.devices or (option(self.config, "device"),)
+        return self.expectations.version_holds(entry.versions) and option(self.config, "device") in devices
+
+
+def question_id(question: Question) -> str:
+    """Return the id of a question as pytest shows it: the loss first, so that -k finds it."""
+    return f"{question.binding.loss}/{question.id}"
+
+
+def key_of(nodeid: str) -> str:
+    """Return the question id in a pytest node id."""
+    return nodeid.partition("[")[2].removesuffix("]")
+
+
+def _crash(question: Question, text: str) -> Record:
+    last = text.strip().splitlines()[-1] if text.strip() else "the process died"
+    return Record(
+        loss=question.binding.loss,
+        api=question.binding.api,
+        mode=question.mode,
+        dtype=question.dtype,
+        clause=question.clause.id(question.binding.loss),
+        verdict="crash",
+        rows=0,
+        reason=f"the question could not be answered: {last}"[:300],
+    )
+
+
+def fails(record: Record) -> bool:
+    """Tell whether a record fails the gate."""
+    return record.verdict in FAILING

@@ -1,0 +1,131 @@
+"""Shrinking: from a batch that violates a clause to the smallest case a person can read."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.cases import Batch, lay_out
+from conformance.clauses import Clause
+from conformance.expectations import kind_of
+from conformance.judging import Judgement
+from conformance.trial import Trial
+from reference.losses import Loss
+
+Attempt = Callable[[Batch], Judgement | None]
+
+
+def shrink(trial: Trial, clause: Clause, judgement: Judgement) -> Judgement:
+    """Return a judgement of the same kind on fewer rows, fewer classes and fewer digits."""
+    kind = kind_of(judgement, judgement.witness)
+
+    def attempt(batch: Batch) -> Judgement | None:
+        """Ask the clause of a smaller batch; None if the failure is gone, or is another one."""
+        for answer in (clause.reduce or clause.ask)(trial, batch):
+            if answer.quantity == judgement.quantity and answer.violating.any() and kind_of(answer, answer.witness) == kind:
+                return answer
+        return None
+
+    smallest = judgement
+    for candidates in (_fewer_rows, _fewer_classes, _fewer_digits):
+        smallest = _first(candidates(trial.loss, smallest), attempt) or smallest
+    return smallest
+
+
+def _first(candidates: Iterator[Batch], attempt: Attempt) -> Judgement | None:
+    for batch in candidates:
+        if found := attempt(batch):
+            return found
+    return None
+
+
+def _take(batch: Batch, rows: NDArray | list[int]) -> Batch:
+    return replace(
+        batch,
+        prediction=lay_out(batch.prediction[rows], "rowwise"),
+        target=lay_out(batch.target[rows], "rowwise"),
+        labels=batch.labels[rows],
+        regimes=tuple(batch.regimes[row] for row in rows),
+    )
+
+
+def _fewer_rows(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
+    """Yield the witness row alone, then the first rows of the batch, twice as many each time."""
+    batch = judgement.batch
+    if batch.rows < 2:
+        return
+    yield _take(batch, [judgement.witness])
+    count = 2
+    while count < batch.rows:
+        yield _take(batch, list(range(count)))
+        count *= 4
+
+
+def _fewer_classes(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
+    """Yield the first row with two classes, with three, then with half of them as long as that is fewer."""
+    batch = judgement.batch
+    classes = batch.prediction.shape[-1]
+    if batch.rows != 1 or classes < 2:
+        return
+    row = batch.prediction[0].astype(np.float64)
+    if not loss.has_classes:
+        for column in _worst_columns(judgement):
+            yield _with(batch, row[[column]], batch.target[0][[column]])
+        return
+    label = int(batch.labels[0])
+    if classes > 2 and loss.prediction == "probability":
+        yield _labelled(loss, batch, np.array([row[label], 1 - row[label]]), 0)
+    order = [label, *[int(k) for k in np.argsort(-row, kind="stable") if k != label]]
+    count = 2
+    while count < classes:
+        kept = sorted(order[:count])
+        yield _labelled(loss, batch, row[kept], kept.index(label))
+        count = count + 1 if count < 3 else count * 8
+
+
+def _worst_columns(judgement: Judgement) -> list[int]:
+    """Return the columns of the first row by the size of their error."""
+    if isinstance(judgement.got, str) or isinstance(judgement.expected, str) or judgement.got.ndim < 2:
+        return list(range(min(4, judgement.batch.prediction.shape[-1])))
+    with np.errstate(invalid="ignore"):
+        error = np.abs(judgement.got[0] - judgement.expected[0]) / (np.abs(judgement.expected[0]) + 1e-300)
+    return [int(k) for k in np.argsort(-np.where(np.isnan(error), np.inf, error))[:4]]
+
+
+def _labelled(loss: Loss, batch: Batch, row: NDArray, label: int) -> Batch:
+    """Return a one-row batch with a hard target."""
+    target = np.array([label]) if loss.target == "index" else np.eye(len(row))[[label]]
+    return replace(
+        batch,
+        id=f"{batch.id} reduced",
+        prediction=lay_out(row[None].astype(batch.dtype), "rowwise"),
+        target=lay_out(target.astype(batch.target.dtype), "rowwise"),
+        labels=np.array([label]),
+        regimes=batch.regimes[:1],
+    )
+
+
+def _with(batch: Batch, row: NDArray, target: NDArray) -> Batch:
+    return replace(
+        batch,
+        id=f"{batch.id} reduced",
+        prediction=lay_out(row[None].astype(batch.dtype), "rowwise"),
+        target=lay_out(target[None].astype(batch.target.dtype), "rowwise"),
+    )
+
+
+def _fewer_digits(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
+    """Yield the batch with its numbers rounded to one significant digit, then to more."""
+    batch = judgement.batch
+    if batch.rows > 4:
+        return
+    for digits in (1, 2, 3, 4, 6):
+        prediction = lay_out(_rounded(batch.prediction, digits), "rowwise")
+        target = batch.target if loss.target == "index" else lay_out(_rounded(batch.target, digits), "rowwise")
+        yield replace(batch, id=f"{batch.id} reduced", prediction=prediction, target=target)
+
+
+def _rounded(array: NDArray, digits: int) -> NDArray:
+    text = [f"{float(v):.{digits - 1}e}" for v in array.ravel()]
+    return np.array([float(v) for v in text]).reshape(array.shape).astype(array.dtype)

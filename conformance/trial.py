@@ -1,0 +1,145 @@
+"""A trial: one binding in one mode and dtype, asked for outcomes, beside what the reference expects of it."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.binding import Binding
+from adapters.framework import Call, Framework, Outcome
+from conformance.cases import Batch
+from reference.bounds import Bounds, error_bounds, reduced_bound, scaled_gradient_bound
+from reference.evaluate import Evaluation, evaluate
+from reference.losses import LOSSES, Grade, Loss
+from reference.semantics import MATHEMATICAL, Semantics
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """What the reference says of one batch, without reduction: the truth and the bounds of the declared grade."""
+
+    truth: Evaluation
+    bounds: Bounds
+    precision: str
+
+
+@dataclass
+class Tally:
+    """What a worker has spent: calls, rows, and seconds in the framework and in its compilers."""
+
+    calls: int = 0
+    rows: int = 0
+    framework_seconds: float = 0.0
+    compile_seconds: float = 0.0
+
+
+TALLY = Tally()
+"""The tally of this process."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One binding under question.
+
+    ``semantics`` and ``grade`` are those that the expected results are computed under: first the mathematics, then what
+    the documentation states, then what an expectation says.
+    """
+
+    binding: Binding
+    framework: Framework
+    mode: str
+    dtype: str
+    device: str
+    siblings: tuple[Binding, ...] = ()
+    semantics: Semantics = MATHEMATICAL
+    grade: Grade = field(default=Grade("", ""))
+
+    @property
+    def loss(self) -> Loss:
+        """The loss that the binding computes."""
+        return LOSSES[self.binding.loss]
+
+    @property
+    def precision(self) -> str:
+        """The dtype that the loss is computed in."""
+        return self.dtype if self.semantics.computation_dtype == "input" else self.semantics.computation_dtype
+
+    def under(self, semantics: Semantics, grade: Grade | None = None) -> "Trial":
+        """Return the same trial judged under other semantics."""
+        return replace(self, semantics=semantics, grade=grade or self.grade)
+
+    def call(
+        self, prediction: NDArray, target: NDArray, *, reduction: str = "none", cotangent: NDArray | None = None
+    ) -> Outcome:
+        """Run the binding and its gradient."""
+        options = {"reduction": reduction} if "reduction" in self.binding.options else {}
+        function = self.binding.function
+        outcome = self.framework.run(
+            lambda x, t: function(x, t, **options),
+            Call(prediction, target, reduction, cotangent),
+            key=(self.binding.loss, self.binding.api, reduction),
+            mode=self.mode,
+            device=self.device,
+        )
+        TALLY.calls += 1
+        TALLY.rows += len(prediction)
+        TALLY.framework_seconds += outcome.seconds
+        TALLY.compile_seconds += outcome.compile_seconds
+        return outcome
+
+    def expect(self, batch: Batch) -> Expected:
+        """Return what the reference expects of a batch; computed once for all bindings that share it.
+
+        Raises:
+            IndexError: a label out of range, where the semantics says that it is an error.
+        """
+        return _expect(batch, _relevant(self.loss, self.semantics), self.grade, self.precision)
+
+
+def _relevant(loss: Loss, semantics: Semantics) -> Semantics:
+    """Return the semantics with everything reset that the evaluation of this loss does not read, so that more is shared."""
+    unread = {"small_loss", "target_gradient", "mean_of_nothing", "computation_dtype"}
+    unread |= {"log_of_zero", "probability_sum"} if loss.prediction == "logit" else {"masked_class", "infinite_logit"}
+    unread |= {"loss_shape"} if loss.has_classes else set()
+    return Semantics(**{name: value for name, value in vars(semantics).items() if name not in unread})
+
+
+@lru_cache(maxsize=1024)
+def _expect(batch: Batch, semantics: Semantics, grade: Grade, precision: str) -> Expected:
+    prediction, target = (
+        array.astype(precision) if array.dtype.kind == "f" else array for array in (batch.prediction, batch.target)
+    )
+    truth = evaluate(batch.loss, prediction, target, semantics=semantics, precision=precision)
+    bounds = error_bounds(
+        batch.loss, prediction, target, truth, grade=grade, semantics=semantics, precision=precision
+    )
+    if semantics.loss_shape == "row_mean":
+        return _row_mean(truth, bounds, precision)
+    return Expected(truth, bounds, precision)
+
+
+def _row_mean(truth: Evaluation, bounds: Bounds, precision: str) -> Expected:
+    """Return the mean of independent outcomes over the last axis, and its bounds."""
+    classes = truth.value.shape[-1]
+    rows = [
+        reduced_bound(losses, Bounds(bound, bound, None), reduction="mean", precision=precision)
+        for losses, bound in zip(truth.value, bounds.value, strict=True)
+    ]
+    share = 1.0 / classes
+    gradients = [truth.gradient, truth.target_gradient]
+    slopes = [bounds.gradient, bounds.target_gradient]
+    scaled = [scaled_gradient_bound(g, b, share, precision=precision) for g, b in zip(gradients, slopes, strict=True)]
+    mean = Evaluation(truth.value.mean(-1), truth.gradient * share, truth.target_gradient * share)
+    return Expected(mean, Bounds(np.array(rows), *scaled), precision)
+
+
+def float64(array: NDArray | None) -> NDArray:
+    """Return an outcome's array as float64; an empty one if there is none."""
+    return np.zeros(0) if array is None else np.asarray(array, np.float64)
+
+
+def regime_counts(batch: Batch, violating: NDArray) -> Counter[str]:
+    """Return how many violating rows each regime of the batch has."""
+    return Counter(batch.regimes[row] for row in np.flatnonzero(violating))

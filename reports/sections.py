@@ -1,0 +1,221 @@
+"""The sections of the report as plain data: what each table and list has in it. Knows nothing of HTML."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+import msgspec
+
+from reports import merge
+from reports.record import BindingInfo, ChoicePointInfo, ClauseInfo, Verdict
+from reports.results import ResultFile
+
+FINDINGS_SIZE = 900_000
+"""The findings that are shown have at most this many characters; the others are counted, and are in the merged data."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A finding group with the anchor that links lead to."""
+
+    anchor: str
+    group: merge.FindingGroup
+
+
+@dataclass(frozen=True)
+class ShownCause:
+    """A cause with those of its groups that the page has room for."""
+
+    cause: merge.Cause
+    groups: list[Shown]
+
+
+def choice_points(results: Sequence[ResultFile]) -> dict[str, ChoicePointInfo]:
+    """Return the choice points by their ids."""
+    return {point.id: point for result in results for point in result.header.choice_points}
+
+
+def choose_findings(causes: Sequence[merge.Cause]) -> tuple[list[ShownCause], int]:
+    """Return the findings that fit on the page, worst first, and how many do not."""
+    room, shown, number, total = FINDINGS_SIZE, [], 0, 0
+    for cause in causes:
+        groups = []
+        for group in cause.groups:
+            total += 1
+            room -= _estimate_size(group)
+            if room >= 0:
+                number += 1
+                groups.append(Shown(f"finding-{number}", group))
+        if groups:
+            shown.append(ShownCause(cause, groups))
+    return shown, total - number
+
+
+def _estimate_size(group: merge.FindingGroup) -> int:
+    """Return about how many characters a finding group takes on the page."""
+    return 1_000 + sum(500 + len(msgspec.json.encode(variant.records[0])) for variant in group.variants)
+
+
+def index_anchors(causes: Sequence[ShownCause]) -> dict[tuple, str]:
+    """Return the anchor of the worst finding by column, loss and API, and by column, loss, API and clause."""
+    anchors: dict[tuple, str] = {}
+    for shown in (shown for cause in causes for shown in cause.groups):
+        record = shown.group.worst
+        key = shown.group.column, record.loss, record.api
+        anchors.setdefault(key, shown.anchor)
+        anchors.setdefault((*key, record.clause), shown.anchor)
+    return anchors
+
+
+@dataclass(frozen=True)
+class Worst:
+    """One line of "what is wrong": the finding groups with one reason, or with one statement where there is no reason."""
+
+    verdict: Verdict
+    text: str
+    groups: list[merge.FindingGroup]
+
+    @property
+    def columns(self) -> list[int]:
+        """The columns it is seen in."""
+        return sorted({group.column for group in self.groups})
+
+    @property
+    def apis(self) -> list[str]:
+        """The APIs that have it."""
+        return list(dict.fromkeys(group.worst.api for group in self.groups))
+
+    @property
+    def questions(self) -> int:
+        """The number of questions that have it."""
+        return sum(len(group.records) for group in self.groups)
+
+
+def worst_first(causes: Sequence[merge.Cause]) -> list[Worst]:
+    """Return what is wrong in a line each, worst first: documented divergences are not wrong."""
+    lines: dict[tuple[Verdict, str], Worst] = {}
+    for cause in takewhile(lambda cause: cause.verdict != "documented divergence", causes):
+        for group in cause.groups:
+            finding = group.worst.finding
+            text = cause.reason or (finding.statement if finding else "no finding was recorded")
+            lines.setdefault((cause.verdict, text), Worst(cause.verdict, text, [])).groups.append(group)
+    return list(lines.values())
+
+
+@dataclass(frozen=True)
+class MatrixRow:
+    """One loss: its formula, and for each column its APIs, worst first."""
+
+    loss: str
+    formula: str
+    columns: list[list[merge.Cell]]
+
+
+def make_matrix(results: Sequence[ResultFile]) -> list[MatrixRow]:
+    """Return the matrix, worst loss first."""
+    formulas = _formulas(results)
+    rows: dict[str, MatrixRow] = {}
+    for cell in merge.make_cells(results):
+        row = rows.setdefault(cell.loss, MatrixRow(cell.loss, formulas.get(cell.loss, ""), [[] for _ in results]))
+        row.columns[cell.column].append(cell)
+    return list(rows.values())
+
+
+def _formulas(results: Sequence[ResultFile]) -> dict[str, str]:
+    """Return the formula of each loss."""
+    return {loss: formula for result in results for loss, formula in result.header.losses.items()}
+
+
+@dataclass(frozen=True)
+class ClauseTable:
+    """One loss, API by clause."""
+
+    loss: str
+    clauses: list[str]
+    rows: list[merge.ClauseRow]
+
+
+def make_clause_tables(results: Sequence[ResultFile]) -> list[ClauseTable]:
+    """Return a table for each loss, worst first."""
+    rows: defaultdict[str, list[merge.ClauseRow]] = defaultdict(list)
+    for row in merge.make_clause_rows(results):
+        rows[row.loss].append(row)
+    return [
+        ClauseTable(loss, sorted({clause for row in found for clause in row.worst}, key=merge.clause_order), found)
+        for loss, found in rows.items()
+    ]
+
+
+@dataclass(frozen=True)
+class DeclaredBinding:
+    """A binding, and the columns that declare it so."""
+
+    binding: BindingInfo
+    columns: list[int]
+
+
+def make_sources(results: Sequence[ResultFile]) -> dict[str, list[DeclaredBinding]]:
+    """Return the distinct bindings of each loss: what a user would write first, the textbook compositions after it."""
+    declared: dict[bytes, DeclaredBinding] = {}
+    for column, result in enumerate(results):
+        for binding in result.header.bindings:
+            declared.setdefault(msgspec.json.encode(binding), DeclaredBinding(binding, [])).columns.append(column)
+    by_loss: defaultdict[str, list[DeclaredBinding]] = defaultdict(list)
+    for found in sorted(declared.values(), key=lambda found: found.binding.textbook):
+        by_loss[found.binding.loss].append(found)
+    return {loss: by_loss[loss] for loss in [*_formulas(results), *by_loss] if loss in by_loss}
+
+
+@dataclass(frozen=True)
+class SemanticsTable:
+    """One loss: its bindings by the choice points at which any of them differs from the mathematics."""
+
+    loss: str
+    points: list[ChoicePointInfo]
+    bindings: list[BindingInfo]
+    plain: int
+
+
+def make_semantics(results: Sequence[ResultFile]) -> list[SemanticsTable]:
+    """Return the table of semantics of each loss; a binding that follows the mathematics throughout is counted."""
+    points = choice_points(results)
+    tables = []
+    for loss, declared in make_sources(results).items():
+        bindings = [found.binding for found in declared]
+        differing = [point for name, point in points.items() if any(name in binding.semantics for binding in bindings)]
+        divergent = [binding for binding in bindings if binding.semantics]
+        tables.append(SemanticsTable(loss, differing, divergent, len(bindings) - len(divergent)))
+    return tables
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """Where one API stops following the mathematics, over its modes and clauses."""
+
+    column: int
+    loss: str
+    api: str
+    dtypes: list[str]
+    text: str
+
+
+def make_saturation(results: Sequence[ResultFile]) -> list[Saturation]:
+    """Return where losses saturate, each distinct answer once."""
+    rows: dict[tuple, Saturation] = {}
+    for column, result in enumerate(results):
+        for record in result.records:
+            if record.saturates:
+                key = column, record.loss, record.api, record.saturates
+                row = rows.setdefault(key, Saturation(*key[:3], [], record.saturates))
+                if record.dtype not in row.dtypes:
+                    row.dtypes.append(record.dtype)
+    return sorted(rows.values(), key=lambda row: (row.loss, row.column, row.api))
+
+
+def group_clauses(clauses: Iterable[ClauseInfo]) -> dict[str, list[ClauseInfo]]:
+    """Return the clauses by the prefix of their ids."""
+    grouped: defaultdict[str, list[ClauseInfo]] = defaultdict(list)
+    for clause in clauses:
+        grouped[merge.clause_order(clause.id)[0]].append(clause)
+    return dict(grouped)
