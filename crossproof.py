@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Sequence
+from glob import glob, has_magic
 from pathlib import Path
 
 import click
+import msgspec
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))  # the rooms are imported from the checkout, wherever the command is run from
@@ -70,40 +72,120 @@ def run(adapter: str, device: str, profile: str, loss: str, question: str, path:
     sys.exit(_run_pytest([f"--crossproof-{name}={value}" for name, value in options.items()], pytest_arguments, target))
 
 
+NARROWING = ("-k", "-x", "-m", "--lf", "--last-failed", "--ff", "--sw", "--maxfail", "--deselect", "--co", "--exitfirst")
+"""The pytest arguments that can leave questions out."""
+
+
 def _narrowing(selection: str, pytest_arguments: tuple[str, ...]) -> str:
-    """Return what was selected, empty if it was everything: -n, -q, -v and their like leave nothing out."""
-    harmless = ("-n", "-q", "-v", "--junitxml", "--dist", "--color", "--durations", "-p", "--tb", "-r")
-    words = iter(pytest_arguments)
-    for word in words:
-        if not word.startswith(harmless):
-            continue
-        if word in ("-n", "--junitxml", "--dist", "-p", "--durations"):
-            next(words, None)
-    narrowing = ("-k", "-x", "--lf", "--last-failed", "--ff", "--sw", "--maxfail", "--deselect", "-m", "--co", "--collect-only")
-    hits = any(word.startswith(narrowing) for word in pytest_arguments)
-    return selection if hits or "--loss" in selection or "--question" in selection else ""
+    """Return what was selected; empty if nothing can have been left out."""
+    narrow = any(word.startswith(NARROWING) for word in pytest_arguments)
+    return selection if narrow or selection.startswith(("--loss", "--question")) else ""
 
 
 def _run_pytest(options: list[str], pytest_arguments: tuple[str, ...], target: Path) -> int:
     """Run pytest in this process and return the gate's exit code for its result file."""
     import pytest
 
-    from reports.gate import gate
-    from reports.results import read_results
-
     target.unlink(missing_ok=True)
     where = [f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}", "-p", "conformance.plugin"]
-    code = pytest.main([str(ROOT / "conformance" / "test_questions.py"), *where, *options, "-q", *pytest_arguments])
+    questions = str(ROOT / "conformance" / "test_questions.py")
+    code = pytest.main([questions, *where, *options, "-q", "--no-summary", *pytest_arguments])
     if code == pytest.ExitCode.USAGE_ERROR:
         return USAGE
     if not target.exists():
         click.echo("crossproof: nothing ran; check what follows --", err=True)
         return INCOMPLETE
+    return _conclude(target)
+
+
+def _conclude(target: Path) -> int:
+    """Print what a run found and where its time went; return the gate's exit code."""
+    from rich.console import Console
+
+    from reports.gate import gate
+    from reports.results import read_results
+    from reports.summary import terminal_summary
+
     results, problems = read_results([target])
-    exit_code, reasons = gate(results, problems, [])
+    code, reasons = gate(results, problems, [])
+    console = Console(soft_wrap=True)
+    console.print(terminal_summary(results))
+    for result in results:
+        if (footer := result.footer) is not None:
+            console.print(
+                f"{footer.rows:,} rows in {footer.wall_seconds:.1f} s: framework {footer.framework_seconds:.1f} s, "
+                f"compilation {footer.compile_seconds:.1f} s, suite {footer.suite_seconds:.1f} s"
+            )
+    console.print(f"results: {target}")
+    for reason in reasons:
+        console.print(reason)
+    return code
+
+
+REQUIRE = click.option("--require", multiple=True, help="An adapter whose result must be there; may be repeated.")
+FILES = click.argument("files", nargs=-1)
+
+
+@main.command()
+@FILES
+@REQUIRE
+@click.option("--output", default="", help="The HTML file to write [results/report.html].")
+def report(files: tuple[str, ...], require: tuple[str, ...], output: str) -> None:
+    """Merge result files into one HTML report, and apply the gate."""
+    from reports.gate import gate
+    from reports.html import render
+    from reports.merge import merge
+    from reports.results import read_results
+
+    target = Path(output) if output else ROOT / "results" / "report.html"
+    results, problems = read_results(_existing(files))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(render(results, problems, require), encoding="utf-8")
+        target.with_suffix(".json").write_bytes(msgspec.json.encode(merge(results, problems, require)))
+    except OSError as error:
+        raise Refusal(f"{target} cannot be written ({error.strerror}): give --output another path") from error
+    click.echo(f"report: {target}")
+    _finish(*gate(results, problems, require))
+
+
+@main.command()
+@FILES
+@REQUIRE
+def gate(files: tuple[str, ...], require: tuple[str, ...]) -> None:
+    """Say in an exit code what the result files say: 0 as expected, 1 news, 3 incomplete."""
+    from reports.gate import gate as judge
+    from reports.results import read_results
+
+    results, problems = read_results(_existing(files))
+    _finish(*judge(results, problems, require))
+
+
+def _existing(files: tuple[str, ...]) -> list[str]:
+    """Return the files that were named; by default all results of this checkout. A pattern that no shell has expanded is."""
+    if not files:
+        return sorted(str(path) for path in (ROOT / "results").glob("*.jsonl"))
+    expanded = [sorted(glob(name)) or ([] if has_magic(name) else [name]) for name in files]
+    return [name for names in expanded for name in names]
+
+
+def _finish(code: int, reasons: list[str]) -> None:
     for reason in reasons:
         click.echo(reason)
-    return exit_code
+    sys.exit(code)
+
+
+@main.command()
+@click.argument("file")
+def expect(file: str) -> None:
+    """Print expectation entries for what a result file has that is not listed, to be completed by hand."""
+    from conformance.drafting import draft
+    from reports.results import read_results
+
+    results, problems = read_results([file])
+    if problems or not results:
+        raise Refusal(problems[0] if problems else f"{file} holds no result")
+    click.echo(draft(results[0].records))
 
 
 if __name__ == "__main__":

@@ -17,20 +17,16 @@ from adapters.framework import Call, Loss, Outcome, describe_error, private_copy
 from reference.losses import Grade
 from reference.semantics import Semantics
 
+JAX = "https://docs.jax.dev/en/latest/_autosummary/"
 OPTAX_LOSSES = "https://optax.readthedocs.io/en/latest/api/losses.html"
-TAKE_ALONG_AXIS = "https://docs.jax.dev/en/latest/_autosummary/jax.numpy.take_along_axis.html"
-ONE_HOT = "https://docs.jax.dev/en/latest/_autosummary/jax.nn.one_hot.html"
-LOG_SIGMOID = "https://docs.jax.dev/en/latest/_autosummary/jax.nn.log_sigmoid.html"
-LOG_SOFTMAX = "https://docs.jax.dev/en/latest/_autosummary/jax.nn.log_softmax.html"
-LOGSUMEXP = "https://docs.jax.dev/en/latest/_autosummary/jax.nn.logsumexp.html"
-SIGMOID = "https://docs.jax.dev/en/latest/_autosummary/jax.nn.sigmoid.html"
-SOFTMAX = "https://docs.jax.dev/en/latest/_autosummary/jax.nn.softmax.html"
-LOG = "https://docs.jax.dev/en/latest/_autosummary/jax.numpy.log.html"
-LOG1P = "https://docs.jax.dev/en/latest/_autosummary/jax.numpy.log1p.html"
-XLOGY = "https://docs.jax.dev/en/latest/_autosummary/jax.scipy.special.xlogy.html"
+TAKE_ALONG_AXIS = JAX + "jax.numpy.take_along_axis.html"
+ONE_HOT = JAX + "jax.nn.one_hot.html"
 
-PAIR = Grade(value="pair", gradient="lse")
-LOG_SUM_EXP = Grade(value="lse", gradient="lse")
+LOG1P = Grade(value="log1p", gradient="separate")
+LOG_SIGMOID = Grade(value="pair", gradient="lse")
+LOG_SOFTMAX = Grade(value="plain", gradient="quotient")
+LOG_SUM_EXP = Grade(value="lse", gradient="quotient")
+"""The derivatives of jax.nn.log_softmax and logsumexp are both exp(x - max) / sum."""
 
 
 def value_and_gradient(loss, prediction, target, cotangent=None, jit=jax.jit):
@@ -82,7 +78,7 @@ class Jax:
         program = (key, call.reduction, device, *((a.shape, a.dtype.str) for a in (prediction, target)))
         cotangent = self._ones.get(program) if call.cotangent is None else call.cotangent
         compile_seconds, error = 0.0, ""
-        results: tuple[Any, ...] = (None, None, None)
+        results: tuple[Any, Any, Any] = (None, None, None)
 
         def ahead_of_time(function: Callable[..., Any]) -> Callable[..., Any]:
             def compiled(*arguments: Any) -> Any:
@@ -109,12 +105,12 @@ class Jax:
 framework = Jax()
 
 
-@implements("binary_cross_entropy", api="jnp.log(p), jnp.log(1 - p)", documentation=LOG)
+@implements("binary_cross_entropy", api="jnp.log(p), jnp.log(1 - p)", documentation=JAX + "jax.numpy.log.html")
 def log_of_complement(probabilities, targets):
     return -(targets * jnp.log(probabilities) + (1 - targets) * jnp.log(1 - probabilities))
 
 
-@implements("binary_cross_entropy", api="jnp.log(p), jnp.log1p(-p)", grade=Grade("log1p", "separate"), documentation=LOG1P)
+@implements("binary_cross_entropy", api="jnp.log(p), jnp.log1p(-p)", grade=LOG1P, documentation=JAX + "jax.numpy.log1p.html")
 def log1p_of_complement(probabilities, targets):
     return -(targets * jnp.log(probabilities) + (1 - targets) * jnp.log1p(-probabilities))
 
@@ -122,8 +118,8 @@ def log1p_of_complement(probabilities, targets):
 @implements(
     "binary_cross_entropy",
     api="jax.scipy.special.xlogy, xlog1py",
-    grade=Grade("log1p", "separate"),
-    documentation=XLOGY,
+    grade=LOG1P,
+    documentation=JAX + "jax.scipy.special.xlogy.html",
 )
 def xlogy_and_xlog1py(probabilities, targets):
     return -(xlogy(targets, probabilities) + xlog1py(1 - targets, -probabilities))
@@ -132,19 +128,19 @@ def xlogy_and_xlog1py(probabilities, targets):
 @implements(
     "binary_cross_entropy",
     api="jax.scipy.stats.bernoulli.logpmf",
-    grade=Grade("log1p", "separate"),
-    documentation="https://docs.jax.dev/en/latest/_autosummary/jax.scipy.stats.bernoulli.logpmf.html",
+    grade=LOG1P,
+    documentation=JAX + "jax.scipy.stats.bernoulli.logpmf.html",
 )
 def bernoulli_logpmf(probabilities, targets):
     return -bernoulli.logpmf(targets, probabilities)
 
 
-@implements("categorical_cross_entropy", api="jnp.log, -sum(t * log p)", documentation=LOG)
+@implements("categorical_cross_entropy", api="jnp.log, -sum(t * log p)", documentation=JAX + "jax.numpy.log.html")
 def sum_of_log(probabilities, targets):
     return -jnp.sum(targets * jnp.log(probabilities), axis=-1)
 
 
-@implements("categorical_cross_entropy", api="jax.scipy.special.xlogy", documentation=XLOGY)
+@implements("categorical_cross_entropy", api="jax.scipy.special.xlogy", documentation=JAX + "jax.scipy.special.xlogy.html")
 def sum_of_xlogy(probabilities, targets):
     return -jnp.sum(xlogy(targets, probabilities), axis=-1)
 
@@ -173,14 +169,19 @@ def log_times_one_hot(probabilities, labels):
 @implements(
     "sigmoid_cross_entropy_with_logits",
     api="optax.losses.sigmoid_binary_cross_entropy",
-    grade=PAIR,
+    grade=LOG_SIGMOID,
     documentation=OPTAX_LOSSES,
 )
 def sigmoid_binary_cross_entropy(logits, targets):
     return optax.losses.sigmoid_binary_cross_entropy(logits, targets)
 
 
-@implements("sigmoid_cross_entropy_with_logits", api="jax.nn.log_sigmoid", grade=PAIR, documentation=LOG_SIGMOID)
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="jax.nn.log_sigmoid",
+    grade=LOG_SIGMOID,
+    documentation=JAX + "jax.nn.log_sigmoid.html",
+)
 def log_sigmoid(logits, targets):
     return -(targets * jax.nn.log_sigmoid(logits) + (1 - targets) * jax.nn.log_sigmoid(-logits))
 
@@ -189,7 +190,7 @@ def log_sigmoid(logits, targets):
     "sigmoid_cross_entropy_with_logits",
     api="jnp.log(jax.nn.sigmoid)",
     grade=Grade("pair", "pair"),
-    documentation=SIGMOID,
+    documentation=JAX + "jax.nn.sigmoid.html",
     textbook=True,
 )
 def log_of_sigmoid(logits, targets):
@@ -201,18 +202,29 @@ def log_of_sigmoid(logits, targets):
     "softmax_cross_entropy_with_logits",
     api="optax.losses.softmax_cross_entropy",
     semantics=Semantics(masked_class="nan"),
+    grade=LOG_SOFTMAX,
     documentation=OPTAX_LOSSES,
 )
 def softmax_cross_entropy(logits, targets):
     return optax.losses.softmax_cross_entropy(logits, targets)
 
 
-@implements("softmax_cross_entropy_with_logits", api="optax.losses.safe_softmax_cross_entropy", documentation=OPTAX_LOSSES)
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="optax.losses.safe_softmax_cross_entropy",
+    grade=LOG_SOFTMAX,
+    documentation=OPTAX_LOSSES,
+)
 def safe_softmax_cross_entropy(logits, targets):
     return optax.losses.safe_softmax_cross_entropy(logits, targets)
 
 
-@implements("softmax_cross_entropy_with_logits", api="jax.nn.log_softmax, -sum(t * log p)", documentation=LOG_SOFTMAX)
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="jax.nn.log_softmax, -sum(t * log p)",
+    grade=LOG_SOFTMAX,
+    documentation=JAX + "jax.nn.log_softmax.html",
+)
 def sum_of_log_softmax(logits, targets):
     return -jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1)
 
@@ -221,13 +233,19 @@ def sum_of_log_softmax(logits, targets):
     "softmax_cross_entropy_with_logits",
     api="jax.nn.logsumexp, sum(t * (lse - x))",
     grade=LOG_SUM_EXP,
-    documentation=LOGSUMEXP,
+    documentation=JAX + "jax.nn.logsumexp.html",
 )
 def sum_of_logsumexp(logits, targets):
     return jnp.sum(targets * (jax.nn.logsumexp(logits, axis=-1, keepdims=True) - logits), axis=-1)
 
 
-@implements("softmax_cross_entropy_with_logits", api="jnp.log(jax.nn.softmax)", documentation=SOFTMAX, textbook=True)
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="jnp.log(jax.nn.softmax)",
+    grade=LOG_SOFTMAX,
+    documentation=JAX + "jax.nn.softmax.html",
+    textbook=True,
+)
 def sum_of_log_of_softmax(logits, targets):
     return -jnp.sum(targets * jnp.log(jax.nn.softmax(logits)), axis=-1)
 
@@ -246,6 +264,7 @@ def softmax_cross_entropy_with_integer_labels(logits, labels):
     "sparse_softmax_cross_entropy_with_logits",
     api="jax.nn.log_softmax, jnp.take_along_axis",
     semantics=Semantics(negative_index="wrap"),
+    grade=LOG_SOFTMAX,
     documentation=TAKE_ALONG_AXIS,
 )
 def log_softmax_taken_at_label(logits, labels):
@@ -256,6 +275,7 @@ def log_softmax_taken_at_label(logits, labels):
     "sparse_softmax_cross_entropy_with_logits",
     api="jax.nn.log_softmax, jax.nn.one_hot",
     semantics=Semantics(negative_index="zero", index_too_large="zero"),
+    grade=LOG_SOFTMAX,
     documentation=ONE_HOT,
 )
 def log_softmax_times_one_hot(logits, labels):
@@ -279,6 +299,7 @@ def logsumexp_minus_label(logits, labels):
     "sparse_softmax_cross_entropy_with_logits",
     api="jnp.log(jax.nn.softmax), jnp.take_along_axis",
     semantics=Semantics(negative_index="wrap"),
+    grade=LOG_SOFTMAX,
     documentation=TAKE_ALONG_AXIS,
     textbook=True,
 )

@@ -117,6 +117,7 @@ def nll_loss_of_log(probabilities, labels, *, reduction):
     "sigmoid_cross_entropy_with_logits",
     api="torch.nn.functional.binary_cross_entropy_with_logits",
     options=("reduction",),
+    grade=Grade("split", "direct"),
     documentation=_DOCS + "BCEWithLogitsLoss.html",
 )
 def binary_cross_entropy_with_logits(logits, targets, *, reduction):
@@ -127,6 +128,7 @@ def binary_cross_entropy_with_logits(logits, targets, *, reduction):
     "sigmoid_cross_entropy_with_logits",
     api="torch.nn.BCEWithLogitsLoss",
     options=("reduction",),
+    grade=Grade("split", "direct"),
     documentation=_DOCS + "BCEWithLogitsLoss.html",
 )
 def bce_with_logits_loss(logits, targets, *, reduction):

@@ -21,7 +21,7 @@ DEVICES = {"cpu": "/CPU:0", "cuda": "/GPU:0"}
 """What TensorFlow calls the devices that `--device` names."""
 
 
-def value_and_gradient(loss, prediction, target, cotangent=None):  # type: ignore[no-untyped-def]
+def value_and_gradient(loss, prediction, target, cotangent=None):
     """Return the value, its gradient, and the gradient with respect to floating targets; None where there is none.
 
     ``cotangent`` is the upstream gradient, ones if None.
@@ -66,14 +66,14 @@ class TensorFlow:
         start = perf_counter()
         try:
             with tf.device(DEVICES[device]):
-                arrays = value_and_gradient(loss, prediction, target, call.cotangent)
+                value, gradient, target_gradient = value_and_gradient(loss, prediction, target, call.cotangent)
         except Exception as error:
             # The node that TensorFlow puts in front of its messages names the device, not what is wrong.
             wording = re.sub(r"\{\{.*?\}\} ?", "", describe_error(error))
             return Outcome(error=wording, seconds=perf_counter() - start)
         seconds = perf_counter() - start
         intact = same_bytes(call.prediction, prediction) and same_bytes(call.target, target)
-        return Outcome(*arrays, dtype=str(arrays[0].dtype), modified=not intact, seconds=seconds)
+        return Outcome(value, gradient, target_gradient, str(value.dtype), modified=not intact, seconds=seconds)
 
 
 framework = TensorFlow()
@@ -432,6 +432,7 @@ def softmax_cross_entropy_with_logits_v2(logits, targets):
     "softmax_cross_entropy_with_logits",
     api="tf.compat.v1.losses.softmax_cross_entropy",
     options=("reduction",),
+    semantics=_ANY_TARGET_SUM,  # its page: "using tf.nn.softmax_cross_entropy_with_logits_v2"
     grade=_QUOTIENT,
     documentation=_DOCS + "compat/v1/losses/softmax_cross_entropy",
 )

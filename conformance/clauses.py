@@ -7,7 +7,7 @@ from adapters.binding import Binding
 from conformance import tables
 from conformance.cases import Batch, draw_cases, fill, smooth_case
 from conformance.judging import Judgement
-from conformance.profiles import Profile
+from conformance.profiles import LONG, SMALL, SQUARE, TEN, WIDE, Profile
 from conformance.properties import accuracy, interface, relations, special_values
 from conformance.regimes import regimes_for
 from conformance.trial import Trial
@@ -26,7 +26,8 @@ class Clause:
 
     ``applies`` tells for which losses it means something; ``needs`` says why a binding that declares less does not
     support it, and is empty where it does. ``reduce`` judges the smaller batches of a finding, where the property itself
-    needs its whole table. ``asks_shape`` marks the clause that holds the shape of the loss against the mathematics too.
+    needs its whole table. ``asks_shape`` marks the clause that holds the shape of the loss against the mathematics too, ``is_ladder`` one
+    that finds where a loss saturates.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Clause:
     needs: Callable[[Binding], str] = lambda binding: ""
     reduce: Property | None = None
     asks_shape: bool = False
+    is_ladder: bool = False
 
     @property
     def sentence(self) -> str:
@@ -61,9 +63,13 @@ def _few(*shapes: tuple[int, int]) -> Inputs:
     return inputs
 
 
+def _one_row_and_more(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    return [*tables.one_row(loss, dtype), *_few(SMALL, TEN)(loss, dtype, profile)]
+
+
 def _smooth(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
     regimes = regimes_for(loss.prediction, loss.has_classes).values()
-    return [fill(smooth_case(loss.name, regime.name, profile), dtype) for regime in regimes if regime.smooth]
+    return [fill(smooth_case(loss.name, regime.name), dtype) for regime in regimes if regime.smooth]
 
 
 def _table(make: Callable[[Loss, str], list[Batch]]) -> Inputs:
@@ -102,16 +108,13 @@ def _has_reduction(binding: Binding) -> str:
     return "" if "reduction" in binding.options else "the API has no reduction"
 
 
-TEN, PAIRS, SQUARE, LONG, WIDE = (64, 10), (64, 2), (33, 33), (600, 10), (16, 1000)
-"""Shape buckets that the relations are asked on."""
-
 CLAUSES: tuple[Clause, ...] = (
     Clause(1, "value", accuracy.value, _drawn),
     Clause(2, "gradient", accuracy.gradient, _drawn),
-    Clause(3, "target gradient", accuracy.target_gradient, _few((7, 3), TEN, SQUARE), applies=_dense),
+    Clause(3, "target gradient", accuracy.target_gradient, _few(SMALL, TEN, SQUARE), applies=_dense),
     Clause(4, "bias", accuracy.unbiased, _smooth),
-    Clause(5, "small losses", accuracy.small_losses, _ladder(tables.small_ladder), reduce=accuracy.small_value),
-    Clause(6, "large losses", accuracy.large_losses, _ladder(tables.large_ladder), reduce=accuracy.value),
+    Clause(5, "small losses", accuracy.small_losses, _ladder(tables.small_ladder), reduce=accuracy.small_value, is_ladder=True),
+    Clause(6, "large losses", accuracy.large_losses, _ladder(tables.large_ladder), reduce=accuracy.value, is_ladder=True),
     Clause(7, "stability", accuracy.finite, _drawn),
     Clause(8, "masked class", special_values.value_and_gradient, _table(tables.masked_classes), applies=_classes),
     Clause(9, "masked label", special_values.masked_labels, _table(tables.masked_labels), applies=_classes),
@@ -126,7 +129,7 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(18, "label C", special_values.labels_outside, _labels(too_large=True), applies=_index),
     Clause(19, "targets that do not sum to one", special_values.value_and_gradient, _table(tables.unnormalised), applies=lambda loss: loss.target == "soft"),
     Clause(20, "probabilities that do not sum to one", special_values.value_and_gradient, _table(tables.improper), applies=lambda loss: _classes(loss) and not _logits(loss)),
-    Clause(21, "one-hot", relations.hard_is_one_hot, _few((7, 3), TEN), applies=_classes),
+    Clause(21, "one-hot", relations.hard_is_one_hot, _few(SMALL, TEN), applies=_classes),
     Clause(22, "softmax and sigmoid", relations.softmax_is_sigmoid, _table(tables.pairs), applies=_logits),
     Clause(23, "shift", relations.shift, _table(tables.grid), applies=_softmax),
     Clause(24, "permuted classes", relations.permute_classes, _few(TEN, SQUARE)),
@@ -135,8 +138,8 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(27, "gradient sum", relations.gradient_sums_to_zero, _few(TEN, SQUARE, WIDE), applies=_softmax),
     Clause(28, "reductions", interface.reductions, _few(TEN, LONG, WIDE), needs=_has_reduction),
     Clause(29, "upstream gradient", interface.upstream_gradient, _few(TEN, WIDE)),
-    Clause(30, "shape and dtype", interface.shape_and_dtype, _few((7, 3), TEN), asks_shape=True),
-    Clause(31, "inputs", interface.inputs_intact, _few((7, 3), TEN)),
+    Clause(30, "shape and dtype", interface.shape_and_dtype, _one_row_and_more, asks_shape=True),
+    Clause(31, "inputs", interface.inputs_intact, _few(SMALL, TEN)),
     Clause(32, "repeatability", interface.repeatable, _few(TEN)),
     Clause(33, "worked examples", accuracy.value, _table(tables.worked), applies=_logits),
 )

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from adapters.binding import Binding
 from adapters.loading import Adapter
 from conformance.clauses import Clause, clauses_of
-from conformance.expectations import Expectation, Expectations, explains, trial_under
+from conformance.expectations import Expectation, Expectations, explains, kind_of, trial_under
 from conformance.findings import describe, number
 from conformance.judging import Judgement
 from conformance.profiles import Profile
@@ -182,14 +183,13 @@ def _found(
         command += ["--device", examination.device]
     finding = describe(trial, smallest, sentence=question.clause.sentence, command=command)
     record = _record(question, verdict, first, reason=reason, upstream=upstream)
-    return _with_finding(record, finding, judgement)
+    saturates = judgement.note if question.clause.is_ladder else ""
+    return msgspec.structs.replace(record, finding=finding, saturates=saturates, kinds=_kinds(judgements))
 
 
-def _with_finding(record: Record, finding: object, judgement: Judgement) -> Record:
-    import msgspec
-
-    saturates = judgement.note if record.clause.rpartition("-")[2] in ("5", "6") else ""
-    return msgspec.structs.replace(record, finding=finding, saturates=saturates)
+def _kinds(judgements: list[Judgement]) -> list[str]:
+    """Return what the violating rows hold."""
+    return sorted({kind_of(judgement, int(row)) for judgement in judgements for row in np.flatnonzero(judgement.violating)})
 
 
 def _record(question: Question, verdict: Verdict, judgements: list[Judgement], *, reason: str = "", upstream: str = "") -> Record:

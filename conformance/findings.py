@@ -15,6 +15,8 @@ from reports.record import Finding, Number
 
 SHOWN = 12
 """Arrays with more numbers are shortened in the middle."""
+LONGEST = 4096
+"""A reproducer spells out no more numbers than these."""
 
 
 def describe(trial: Trial, judgement: Judgement, *, sentence: str, command: list[str]) -> Finding:
@@ -124,15 +126,17 @@ def _expectation(judgement: Judgement, dtype: str) -> list[str]:
 
 
 def _literal(array: NDArray) -> str:
-    """Return an array as an expression, exact to the last bit."""
-    if array.size > SHOWN and (array == array.ravel()[0]).all():
-        return f"np.full({array.shape}, {array.ravel()[0]!s}, dtype={array.dtype.name!r})"
-    text = np.array2string(
-        np.ascontiguousarray(array), floatmode="unique", separator=", ", threshold=10**9, max_line_width=110
-    )
-    text = text.replace("nan", "np.nan").replace("inf", "np.inf")
-    body = text if array.size else "[]"
-    shape = f".reshape{array.shape}" if not array.size else ""
-    return f"np.array({body}, dtype={array.dtype.name!r}){shape}"
+    """Return an array as an expression, exact to the last bit; runs of equal numbers are repeated."""
+    flat = array.ravel()
+    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]])) if flat.size else np.zeros(0, np.intp)
+    lengths = np.diff(np.append(starts, flat.size))
+    if flat.size > SHOWN and starts.size <= SHOWN:
+        return f"np.repeat({_numbers(flat[starts])}, {lengths.tolist()}).reshape({array.shape})"
+    if flat.size > LONGEST:
+        return f"np.empty({array.shape}, dtype={array.dtype.name!r})  # {flat.size} numbers: ask again with the command of the finding"
+    return f"{_numbers(flat)}.reshape({array.shape})" if array.ndim != 1 else _numbers(flat)
 
 
+def _numbers(flat: NDArray) -> str:
+    text = np.array2string(flat, floatmode="unique", separator=", ", threshold=10**9, max_line_width=110)
+    return f"np.array({text.replace('nan', 'np.nan').replace('inf', 'np.inf')}, dtype={flat.dtype.name!r})"

@@ -65,8 +65,8 @@ def compare(
 def by_row(ratio: NDArray, rows: int) -> NDArray:
     """Return the largest entry of each row; a single number stands for all rows."""
     ratio = np.where(np.isnan(ratio), np.inf, ratio)
-    if ratio.ndim == 0:
-        return np.full(max(rows, 1), float(ratio))
+    if ratio.ndim == 0 or ratio.size == 0:
+        return np.full(max(rows, 1), ratio.max(initial=0.0))
     return ratio.reshape(len(ratio), -1).max(-1, initial=0.0)
 
 

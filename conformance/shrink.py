@@ -11,7 +11,11 @@ from conformance.clauses import Clause
 from conformance.expectations import kind_of
 from conformance.judging import Judgement
 from conformance.trial import Trial
+from reference.evaluate import one_hot_targets
 from reference.losses import Loss
+
+FEW = 64
+"""A batch of more numbers than this is not rounded: nobody reads it."""
 
 Attempt = Callable[[Batch], Judgement | None]
 
@@ -63,7 +67,7 @@ def _fewer_rows(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
 
 
 def _fewer_classes(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
-    """Yield the first row with two classes, with three, then with half of them as long as that is fewer."""
+    """Yield the first row with two classes, with three, with more; then all classes but the label equal."""
     batch = judgement.batch
     classes = batch.prediction.shape[-1]
     if batch.rows != 1 or classes < 2:
@@ -82,6 +86,8 @@ def _fewer_classes(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
         kept = sorted(order[:count])
         yield _labelled(loss, batch, row[kept], kept.index(label))
         count = count + 1 if count < 3 else count * 8
+    level = np.where(np.arange(classes) == label, row, np.median(np.delete(row, label)))
+    yield _labelled(loss, batch, level, label)
 
 
 def _worst_columns(judgement: Judgement) -> list[int]:
@@ -95,7 +101,7 @@ def _worst_columns(judgement: Judgement) -> list[int]:
 
 def _labelled(loss: Loss, batch: Batch, row: NDArray, label: int) -> Batch:
     """Return a one-row batch with a hard target."""
-    target = np.array([label]) if loss.target == "index" else np.eye(len(row))[[label]]
+    target = np.array([label]) if loss.target == "index" else one_hot_targets(np.array([label]), len(row))
     return replace(
         batch,
         id=f"{batch.id} reduced",
@@ -118,7 +124,7 @@ def _with(batch: Batch, row: NDArray, target: NDArray) -> Batch:
 def _fewer_digits(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
     """Yield the batch with its numbers rounded to one significant digit, then to more."""
     batch = judgement.batch
-    if batch.rows > 4:
+    if batch.prediction.size > FEW:
         return
     for digits in (1, 2, 3, 4, 6):
         prediction = lay_out(_rounded(batch.prediction, digits), "rowwise")

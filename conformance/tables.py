@@ -6,8 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from conformance.cases import Batch, lay_out
+from conformance.profiles import SMALL
 from reference.evaluate import one_hot_targets
 from reference.losses import LOSSES, Loss
+
+Rows = list[tuple[str, ArrayLike, ArrayLike]]
 
 LADDER = 64
 """Rows of a ladder; the shape (64, 2) is one of the shape buckets."""
@@ -34,78 +37,101 @@ def table(
     return Batch(f"{loss}/table/{name}", loss, dtype, lay_out(x, "rowwise"), lay_out(t, "rowwise"), labels, regimes)
 
 
+def small(loss: Loss, dtype: str, name: str, rows: Rows) -> Batch:
+    """Return a table of the shape bucket `SMALL`: the rows given, then ordinary neighbours.
+
+    Each row is (regime, prediction, target); a number for a row of independent outcomes stands for all of them.
+    """
+    good, label = ([0.2, 0.5, 0.3], 1) if loss.has_classes else ([0.25, 0.5, 0.75], 1.0)
+    rows = [*rows, *[("neighbour", good, label)] * (SMALL[0] - len(rows))]
+    prediction = np.array([np.broadcast_to(x, SMALL[1]) for _, x, _ in rows], np.float64)
+    if loss.has_classes and all(isinstance(t, int) for _, _, t in rows):
+        target = np.array([t for _, _, t in rows])
+    elif loss.has_classes:
+        target = np.array([np.eye(SMALL[1])[t] if isinstance(t, int) else t for _, _, t in rows])
+    else:
+        target = np.array([np.broadcast_to(t, SMALL[1]) for _, _, t in rows], np.float64)
+    return table(loss.name, dtype, name, prediction, target, [regime for regime, _, _ in rows])
+
+
 def masked_classes(spec: Loss, dtype: str) -> list[Batch]:
-    """Return rows with classes of probability zero: one, several, all but the label, the label itself, and all of them."""
-    absent = -np.inf if spec.prediction == "logit" else 0.0
-    rows: list[tuple[str, list[float]]] = [
-        ("one masked", [1.0, 0.0, absent]),
-        ("two masked", [1.0, absent, absent]),
-        ("ties and masked", [1.0, 1.0, absent]),
-    ]
+    """Return rows with classes of probability zero, none of them the label."""
     if spec.prediction == "probability":
-        rows = [("one masked", [0.25, 0.75, absent]), ("two masked", [1.0, absent, absent])]
-    return [table(spec.name, dtype, "masked", [row for _, row in rows], [0] * len(rows), [name for name, _ in rows])]
+        return [small(spec, dtype, "masked", [("one masked", [0.25, 0.75, 0.0], 0), ("two masked", [1.0, 0.0, 0.0], 0)])]
+    away = -np.inf
+    rows: Rows = [
+        ("one masked", [1.0, 0.0, away], 0),
+        ("two masked", [1.0, away, away], 0),
+        ("ties and masked", [1.0, 1.0, away], 0),
+    ]
+    return [small(spec, dtype, "masked", rows)]
 
 
 def masked_labels(spec: Loss, dtype: str) -> list[Batch]:
-    """Return rows whose label itself has probability zero: the loss is +inf."""
-    absent, rest = (-np.inf, [0.5, 1.0]) if spec.prediction == "logit" else (0.0, [0.25, 0.75])
-    return [table(spec.name, dtype, "masked-label", [[absent, *rest]], [0], "label masked")]
+    """Return a row whose label itself has probability zero: the loss is +inf."""
+    row = [-np.inf, 0.5, 1.0] if spec.prediction == "logit" else [0.0, 0.25, 0.75]
+    return [small(spec, dtype, "masked-label", [("label masked", row, 0)])]
 
 
 def not_numbers(spec: Loss, dtype: str) -> list[Batch]:
-    """Return batches in which one row holds a NaN among rows of ordinary numbers."""
-    good = [[0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [0.6, 0.3, 0.1]]
-    bad = [[0.2, np.nan, 0.3], *good[1:]]
-    first = table(spec.name, dtype, "nan-first", bad, _targets(spec, 3), ["nan", "neighbour", "neighbour"])
-    last = table(spec.name, dtype, "nan-last", bad[::-1], _targets(spec, 3), ["neighbour", "neighbour", "nan"])
-    return [first, last]
-
-
-def _targets(spec: Loss, rows: int) -> NDArray:
-    """Return hard targets: labels, or ones and zeros for independent outcomes."""
-    if spec.has_classes:
-        return np.arange(rows) % 3
-    return (np.arange(3 * rows).reshape(rows, 3) % 2).astype(float)
+    """Return a batch in which one row holds a NaN, at its label: what an index loss must look at."""
+    rows: Rows = [("neighbour", [0.1, 0.1, 0.8], 2), ("nan", [0.2, np.nan, 0.3], 1), ("neighbour", [0.6, 0.3, 0.1], 0)]
+    if not spec.has_classes:
+        rows = [(regime, x, 1.0) for regime, x, _ in rows]
+    return [small(spec, dtype, "nan", rows)]
 
 
 def infinities(spec: Loss, dtype: str) -> list[Batch]:
     """Return logits of +-inf: each side of a sigmoid with each target; a row of nothing but -inf for a softmax."""
     if spec.has_classes:
-        return [table(spec.name, dtype, "all-masked", [[-np.inf, -np.inf, -np.inf], [0.0, 1.0, 2.0]], [0, 1], ["all masked", "neighbour"])]
-    logits = [[np.inf], [np.inf], [-np.inf], [-np.inf], [0.5]]
-    targets = np.array([[1.0], [0.0], [1.0], [0.0], [1.0]])
-    names = ["+inf right", "+inf wrong", "-inf wrong", "-inf right", "neighbour"]
-    return [table(spec.name, dtype, "infinite", logits, targets, names)]
+        return [small(spec, dtype, "all-masked", [("all masked", [-np.inf] * 3, 0)])]
+    rows: Rows = [
+        ("+inf right", np.inf, 1.0),
+        ("+inf wrong", np.inf, 0.0),
+        ("-inf wrong", -np.inf, 1.0),
+        ("-inf right", -np.inf, 0.0),
+    ]
+    return [small(spec, dtype, "infinite", rows)]
 
 
 def positive_infinity(spec: Loss, dtype: str) -> list[Batch]:
-    """Return a softmax row with a logit of +inf, beside an ordinary one."""
-    return [table(spec.name, dtype, "plus-infinity", [[np.inf, 0.0, 1.0], [0.0, 1.0, 2.0]], [1, 1], ["+inf", "neighbour"])]
+    """Return a softmax row with a logit of +inf, among ordinary ones."""
+    return [small(spec, dtype, "plus-infinity", [("+inf", [np.inf, 0.0, 1.0], 1)])]
 
 
 def certain(spec: Loss, dtype: str) -> list[Batch]:
     """Return probabilities of exactly 0 and 1, with the right target and with the wrong one."""
     if spec.has_classes:
-        return [table(spec.name, dtype, "certain", [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], [0, 1, 0], ["right", "right", "wrong"])]
-    names = ["p=0 right", "p=1 right", "p=0 wrong", "p=1 wrong"]
-    return [table(spec.name, dtype, "certain", [[0.0], [1.0], [0.0], [1.0]], np.array([[0.0], [1.0], [1.0], [0.0]]), names)]
+        rows: Rows = [("right", [1.0, 0.0, 0.0], 0), ("right", [0.0, 1.0, 0.0], 1), ("wrong", [0.0, 1.0, 0.0], 0)]
+        return [small(spec, dtype, "certain", rows)]
+    rows = [("p=0 right", 0.0, 0.0), ("p=1 right", 1.0, 1.0), ("p=0 wrong", 0.0, 1.0), ("p=1 wrong", 1.0, 0.0)]
+    return [small(spec, dtype, "certain", rows)]
 
 
 def zeros_and_ties(spec: Loss, dtype: str) -> list[Batch]:
     """Return logits of 0 and -0, and rows of equal logits."""
     if not spec.has_classes:
-        logits = [[0.0], [-0.0], [0.0], [-0.0], [0.0], [-0.0]]
-        targets = np.array([[0.0], [0.0], [1.0], [1.0], [0.25], [0.25]])
-        return [table(spec.name, dtype, "zeros", logits, targets, ["0", "-0"] * 3)]
-    ties = [[0.0, 0.0, 0.0], [-0.0, 0.0, -0.0], [5.0, 5.0, 5.0], [7.0, 7.0, 1.0], [-3e4, -3e4, -3e4]]
-    return [table(spec.name, dtype, "ties", ties, [0, 1, 2, 1, 0], ["0", "-0", "all tie", "two tie", "all tie"])]
+        return [small(spec, dtype, "zeros", [(str(x), x, t) for t in (0.0, 1.0, 0.25) for x in (0.0, -0.0)])]
+    rows: Rows = [
+        ("0", [0.0, 0.0, 0.0], 0),
+        ("-0", [-0.0, 0.0, -0.0], 1),
+        ("all tie", [5.0, 5.0, 5.0], 2),
+        ("two tie", [7.0, 7.0, 1.0], 1),
+        ("all tie", [-3e4, -3e4, -3e4], 0),
+    ]
+    return [small(spec, dtype, "ties", rows)]
 
 
 def single_class(spec: Loss, dtype: str) -> list[Batch]:
     """Return rows of one class: its probability is one and the loss zero."""
     column = [[3.5], [-2.0], [0.0]] if spec.prediction == "logit" else [[1.0], [1.0], [1.0]]
     return [table(spec.name, dtype, "single-class", column, [0, 0, 0], "single class")]
+
+
+def one_row(spec: Loss, dtype: str) -> list[Batch]:
+    """Return a batch of a single row."""
+    whole = small(spec, dtype, "one-row", [])
+    return [table(spec.name, dtype, "one-row", whole.prediction[:1], whole.target[:1], "alone")]
 
 
 def empty(spec: Loss, dtype: str) -> list[Batch]:
@@ -115,21 +141,20 @@ def empty(spec: Loss, dtype: str) -> list[Batch]:
 
 
 def labels_outside(spec: Loss, dtype: str, label: int) -> list[Batch]:
-    """Return a batch whose second row has a label out of range: -1, or the number of classes."""
-    good = [[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]]
-    return [table(spec.name, dtype, f"label-{label}", good, [1, label], ["neighbour", f"label {label}"])]
+    """Return a batch with a label out of range: -1, or the number of classes."""
+    return [small(spec, dtype, f"label-{label}", [("neighbour", [0.2, 0.5, 0.3], 1), (f"label {label}", [0.1, 0.1, 0.8], label)])]
 
 
 def unnormalised(spec: Loss, dtype: str) -> list[Batch]:
     """Return targets that sum to 2, to 1/2 and to 0."""
-    x = [[0.5, -1.0, 2.0]] * 3 if spec.prediction == "logit" else [[0.25, 0.25, 0.5]] * 3
-    t = np.array([[1.0, 1.0, 0.0], [0.25, 0.0, 0.25], [0.0, 0.0, 0.0]])
-    return [table(spec.name, dtype, "unnormalised", x, t, ["sum 2", "sum 1/2", "sum 0"])]
+    x = [0.5, -1.0, 2.0] if spec.prediction == "logit" else [0.25, 0.25, 0.5]
+    rows: Rows = [("sum 2", x, [1.0, 1.0, 0.0]), ("sum 1/2", x, [0.25, 0.0, 0.25]), ("sum 0", x, [0.0, 0.0, 0.0])]
+    return [small(spec, dtype, "unnormalised", rows)]
 
 
 def improper(spec: Loss, dtype: str) -> list[Batch]:
     """Return probabilities that sum to 1/2 and to 3/2."""
-    return [table(spec.name, dtype, "improper", [[0.125, 0.25, 0.125], [0.5, 0.75, 0.25]], [0, 1], ["sum 1/2", "sum 3/2"])]
+    return [small(spec, dtype, "improper", [("sum 1/2", [0.125, 0.25, 0.125], 0), ("sum 3/2", [0.5, 0.75, 0.25], 1)])]
 
 
 def worked(spec: Loss, dtype: str) -> list[Batch]:
@@ -137,8 +162,7 @@ def worked(spec: Loss, dtype: str) -> list[Batch]:
     if spec.name == "sigmoid_cross_entropy_with_logits":
         logits = [[0.2, 0.2, 0.2, 0.2, 0.2], [0.3, 0.3, 0.2, 0.1, 0.1]]
         return [table(spec.name, dtype, "worked", logits, np.array([[0.0, 0, 0, 1, 0], [1, 0, 0, 0, 0]]), "worked example")]
-    logits = [[0.2, 0.8], [0.7, 0.3], [0.5, 0.5]]
-    return [table(spec.name, dtype, "worked", logits, [1, 0, 0], "worked example")]
+    return [table(spec.name, dtype, "worked", [[0.2, 0.8], [0.7, 0.3], [0.5, 0.5]], [1, 0, 0], "worked example")]
 
 
 def small_ladder(spec: Loss, dtype: str, span: tuple[float, float] | None = None) -> Batch:
@@ -175,7 +199,7 @@ def grid(spec: Loss, dtype: str) -> list[Batch]:
     steps = 2.0 ** np.round(np.linspace(-12, 5, LADDER))
     base = generator.integers(-32, 33, (LADDER, 10)) * steps[:, None]
     labels = generator.integers(0, 10, LADDER)
-    return [table(spec.name, dtype, "grid", base, labels, [f"grid {step:g}" for step in steps])]
+    return [table(spec.name, dtype, "grid", base, labels, [f"grid {float(step)!r}" for step in steps])]
 
 
 def pairs(spec: Loss, dtype: str) -> list[Batch]:

@@ -89,9 +89,15 @@ def divide(a: DD, b: DD) -> DD:
     return quick_two_sum(q, e + r.hi / b.hi)
 
 
-def scale(a: DD, exponent: int) -> DD:
+def scale(a: DD, exponent: int | NDArray[np.integer]) -> DD:
     """Return ``a * 2^exponent``, exact unless it overflows or becomes subnormal."""
     return DD(np.ldexp(a.hi, exponent), np.ldexp(a.lo, exponent))
+
+
+def multiply_scaled(a: DD, b: DD, exponent: NDArray[np.integer]) -> DD:
+    """Return ``a * b * 2^exponent``, for results below 2^960; digits are lost only where the result itself is subnormal."""
+    _, size = np.frexp(a.hi)
+    return multiply(scale(a, -size), scale(b, size + exponent))
 
 
 def total(a: DD) -> DD:

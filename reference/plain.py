@@ -7,6 +7,7 @@ its errors stay below 2^-43 relative, a millionth of a float32 roundoff.
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reference.doubledouble import Array
 
@@ -52,6 +53,11 @@ def divide(a: Array, b: Array) -> Array:
 def scale(a: Array, exponent: int) -> Array:
     """Return ``a * 2^exponent``."""
     return a * 2.0**exponent
+
+
+def multiply_scaled(a: Array, b: Array, exponent: NDArray[np.integer]) -> Array:
+    """Return ``a * b * 2^exponent``."""
+    return np.ldexp(a * b, exponent)
 
 
 def total(a: Array) -> Array:

@@ -9,7 +9,10 @@ from reference.softmax import Arithmetic, Number
 
 EPSILON = 1e-7
 FLOOR = 100.0
-SMALLEST_DENOMINATOR = 1e-12
+SMALLEST_DENOMINATOR = float(np.float32(1e-12))
+"""PyTorch holds the constant in float32, whatever the dtype of the loss."""
+LARGE = 2.0**900
+"""Beyond it quotients are taken in plain float64: double-double products would overflow."""
 
 
 def binary_cross_entropy(
@@ -41,7 +44,11 @@ def binary_cross_entropy(
     else:
         here, inside = _guarded(am.exactly(probabilities), guard, precision, am)
         there, _ = _guarded(_complement(probabilities, am), guard, precision, am)
-    log_here, log_there = (_negative_log(argument, guard, am) for argument in (here, there))
+    log_here, log_there = _negative_log(here, guard, am), _negative_log(there, guard, am)
+    if guard in ("none", "floor_100"):
+        small = np.abs(probabilities) < 0.5  # where plain float64 would round 1 - p
+        near = am.negate(am.log1p(am.exactly(np.where(small, -probabilities, 0.0))))
+        log_there = am.select(small, near, log_there)
     value = _sum(_weighted(am.exactly(targets), log_here, am), _weighted(one_minus_t, log_there, am), am)
     if guard == "floor_100":
         gradient = _floored_gradient(probabilities, targets, am)
@@ -90,14 +97,14 @@ def categorical_cross_entropy(
         argument, sums = _normalised(argument, am)
     log_p = _negative_log(argument, semantics.log_of_zero, am)
     value = _total(_weighted(t, log_p, am), am)
-    slope = am.negate(_quotient(t, argument, am))
+    slope = _quotient(t, argument, am)
     if before:
-        slope = am.select(inside, slope, am.exactly(np.zeros_like(targets)))
-        gradient = _through_normalisation(slope, p, sums, am)
+        kept = am.multiply(t, am.divide(p, argument)) if semantics.log_of_zero == "add_1e-7" else _where(inside, t, am)
+        gradient = _through_normalisation(_where(inside, slope, am), kept, sums, probabilities, am)
     elif after:
-        gradient = np.where(inside, _through_normalisation(slope, argument, sums, am), 0.0)
+        gradient = np.where(inside, _through_normalisation(slope, t, sums, probabilities, am), 0.0)
     else:
-        gradient = np.where(inside, am.high(slope), 0.0)
+        gradient = np.where(inside, -am.high(slope), 0.0)
     results = value, gradient, am.high(log_p).copy()
     for result in results:
         result[undefined] = np.nan
@@ -110,13 +117,24 @@ def _normalised(p: Number, am: Arithmetic) -> tuple[Number, Number]:
     return am.divide(p, sums), sums
 
 
-def _through_normalisation(slope: Number, p: Number, sums: Number, am: Arithmetic) -> Array:
-    """Return (h_i - sum_k p_k h_k) / P: the slope h with respect to p / P carried back to p."""
-    finite = np.isfinite(am.high(slope))
-    bounded = am.select(finite, slope, am.exactly(np.zeros_like(am.high(slope))))
-    mean = am.each(lambda part: part[:, None] + np.zeros_like(am.high(p)), am.total(am.multiply(bounded, p)))
-    result = am.divide(am.add(bounded, am.negate(mean)), sums)
-    return np.where(finite, am.high(result), am.high(slope))
+def _through_normalisation(slope: Number, kept: Number, sums: Number, p: Array, am: Arithmetic) -> Array:
+    """Return (sum_k h_k - h_i / q_i) / P: the slope h / q with respect to q = p / P carried back to p.
+
+    Args:
+        slope: h / q.
+        kept: h, the target as far as the guard of the logarithm lets it through.
+        sums: P.
+        p: as given.
+    """
+    far = np.abs(am.high(slope)) >= LARGE  # no guard is active there, and h / (q P) is t / p
+    mean = am.each(lambda part: part[:, None] + np.zeros_like(p), am.total(kept))
+    result = am.high(_quotient(am.add(mean, am.negate(_where(~far, slope, am))), sums, am))
+    return np.where(far, -am.high(kept) / p, result)
+
+
+def _where(condition: np.ndarray, a: Number, am: Arithmetic) -> Number:
+    """Return a where the condition holds, else 0."""
+    return am.select(condition, a, am.exactly(np.zeros(condition.shape)))
 
 
 def _complement(p: Array, am: Arithmetic) -> Number:
@@ -180,7 +198,7 @@ def _total(terms: Number, am: Arithmetic) -> Array:
 def _quotient(weight: Number, p: Number, am: Arithmetic) -> Number:
     """Return weight / p; 0 where the weight is 0, an infinity at p = 0."""
     plain = am.high(weight) / am.high(p)
-    usable = (np.abs(plain) < 2.0**900) & (np.abs(am.high(p)) > 2.0**-900)  # beyond, double-double products overflow
+    usable = (np.abs(plain) < LARGE) & (np.abs(am.high(p)) > 1 / LARGE)
     one = am.exactly(np.ones_like(plain))
     quotient = am.divide(am.select(usable, weight, one), am.select(usable, p, one))
     quotient = am.select(usable, quotient, am.exactly(plain))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from reference.doubledouble import Array
-from reference.softmax import FAR, LIFT, LOWER, Arithmetic, join, log1p_lifted
+from reference.softmax import FAR, LIFT, LOWER, Arithmetic, is_large, join, log1p_lifted
 
 
 def sigmoid_cross_entropy(logits: Array, targets: Array, am: Arithmetic) -> tuple[Array, Array, Array]:
@@ -35,8 +35,9 @@ def sigmoid_cross_entropy(logits: Array, targets: Array, am: Arithmetic) -> tupl
 
     size = np.abs(x)
     small = am.exp_scaled(am.exactly(-np.minimum(size, FAR)), LIFT)
-    linear = am.multiply(am.exactly(np.ldexp(size, LOWER)), against)
-    value = join(linear, log1p_lifted(small, am), am)
+    lowered = is_large(size * am.high(against))
+    linear = am.multiply_scaled(am.exactly(size), against, np.where(lowered, LOWER, LIFT))
+    value = join(linear, lowered, log1p_lifted(small, am), am)
 
     share = am.divide(small, am.add(am.exactly(np.ones_like(x)), am.scale(small, -LIFT)))
     far = am.high(am.add(am.scale(against, LIFT), am.negate(share)))  # |g|: the mass against, less sigmoid(-|x|)

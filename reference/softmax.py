@@ -57,7 +57,7 @@ def softmax_cross_entropy(logits: Array, targets: Array, am: Arithmetic, *, scal
     value = _value(distance, t, weight, log_total, am)
     slope_weight = weight if scaled else am.exactly(np.ones_like(am.high(weight)))
     gradient = _gradient(others, rest, t, slope_weight, pivot, am)
-    target_gradient = join(am.scale(distance, LOWER), am.each(_column, log_total), am)
+    target_gradient = _target_gradient(distance, log_total, am)
     value = np.where((masked & (t != 0)).any(-1), np.where(((t > 0) & masked).any(-1), np.inf, -np.inf), value)
     target_gradient[masked] = np.inf
     for result in (value, gradient, target_gradient):
@@ -83,19 +83,36 @@ def log1p_lifted(rest: Number, am: Arithmetic) -> Number:
     return am.select(tiny, rest, am.scale(am.log1p(s), LIFT))
 
 
-def join(lowered: Number, lifted: Number, am: Arithmetic) -> Array:
-    """Return 2^64 lowered + 2^-512 lifted, rounded once; keeps the digits of a subnormal result."""
-    both = am.high(am.add(am.scale(lowered, -LOWER), am.scale(lifted, -LIFT)))
-    large, small = np.ldexp(am.high(lowered), -LOWER), np.ldexp(am.high(lifted), -LIFT)
-    return np.where(am.high(lowered) == 0, small, np.where(np.isfinite(both), both, large))
+def join(linear: Number, lowered: np.ndarray, lifted: Number, am: Arithmetic) -> Array:
+    """Return linear + lifted without their scales, rounded once: 2^-64 for `linear` where lowered, 2^512 for all else."""
+    nothing = am.exactly(np.zeros_like(am.high(lifted)))
+    small = am.add(am.select(lowered, nothing, linear), lifted)
+    large = am.scale(am.select(lowered, linear, nothing), -LOWER)
+    both = am.high(am.add(large, am.scale(small, -LIFT)))
+    return np.where(lowered, np.where(np.isfinite(both), both, am.high(large)), np.ldexp(am.high(small), -LIFT))
+
+
+def is_large(product: Array) -> np.ndarray:
+    """Return where a product of a distance and a target is carried lowered, because lifted it would overflow."""
+    return ~(np.abs(product) < 2.0**400)
 
 
 def _value(distance: Number, t: Array, weight: Number, log_total: Number, am: Arithmetic) -> Array:
     """Return sum t d + T log(1 + s)."""
     finite = np.isfinite(am.high(distance))
-    lowered = am.scale(am.select(finite, distance, am.exactly(np.zeros_like(t))), LOWER)
-    value = join(am.total(am.multiply(lowered, am.exactly(t))), am.multiply(log_total, weight), am)
+    near = am.select(finite, distance, am.exactly(np.zeros_like(t)))
+    lowered = is_large(am.high(near) * t).any(-1)
+    exponent = np.where(lowered, LOWER, LIFT)[:, None]
+    linear = am.total(am.multiply_scaled(near, am.exactly(t), exponent))
+    value = join(linear, lowered, am.multiply(log_total, weight), am)
     return np.where((~finite & (t != 0)).any(-1), np.inf, value)
+
+
+def _target_gradient(distance: Number, log_total: Number, am: Arithmetic) -> Array:
+    """Return d + log(1 + s)."""
+    lowered = is_large(am.high(distance))
+    linear = am.select(lowered, am.scale(distance, LOWER), am.scale(distance, LIFT))
+    return join(linear, lowered, am.each(lambda part: np.broadcast_to(part[:, None], lowered.shape), log_total), am)
 
 
 def _gradient(others: Number, rest: Number, t: Array, weight: Number, pivot: np.ndarray, am: Arithmetic) -> Array:

@@ -11,35 +11,14 @@ from markupsafe import Markup, escape
 
 from reports import merge, sections
 from reports.gate import AS_EXPECTED, INCOMPLETE, gate
-from reports.record import FAILING, VERDICTS, Number, Verdict
+from reports.record import FAILING, VERDICTS, Verdict
 from reports.results import ResultFile
+from reports.wording import MEANINGS, SYMBOLS, format_error
 
 TEMPLATES = Path(__file__).with_name("templates")
 
-SYMBOLS: dict[Verdict, str] = {
-    "crash": "‼",
-    "defect": "✗",
-    "changed": "Δ",
-    "fixed": "↑",
-    "known defect": "!",
-    "documented divergence": "≠",
-    "not run": "○",
-    "unsupported": "–",  # noqa: RUF001
-    "conforms": "✓",
-}
-"""What stands for a verdict beside its colour."""
-
-MEANINGS: dict[Verdict, str] = {
-    "crash": "the framework died, or raised what no expectation lists",
-    "defect": "breaks a clause, and nothing explains it",
-    "changed": "a known defect that now behaves in another way",
-    "fixed": "a known defect that no longer happens: delete its expectation",
-    "known defect": "breaks a clause as an expectation lists",
-    "documented divergence": "differs from the mathematics as its documentation says",
-    "not run": "not asked in this run",
-    "unsupported": "the API does not have it",
-    "conforms": "within the derived bound",
-}
+PAGE_SIZE = 1_900_000
+"""About how many bytes the page may have; findings beyond it are counted, and are in the merged data."""
 
 
 def render(results: Sequence[ResultFile], problems: Sequence[str], required: Sequence[str] = ()) -> str:
@@ -51,28 +30,41 @@ def render(results: Sequence[ResultFile], problems: Sequence[str], required: Seq
         required: names of adapters that must have a result file, as the gate has them.
     """
     causes = merge.make_causes(results)
-    shown, left_out = sections.choose_findings(causes)
+    template = _environment().get_template("report.html.j2")
+    content = _make_content(results, problems, required, causes)
+
+    def fill(room: int) -> str:
+        shown, left_out = sections.choose_findings(causes, room)
+        return template.render(content, causes=shown, left_out=left_out, anchors=sections.index_anchors(shown))
+
+    return fill(PAGE_SIZE - len(fill(0).encode()))
+
+
+def _make_content(
+    results: Sequence[ResultFile], problems: Sequence[str], required: Sequence[str], causes: Sequence[merge.Cause]
+) -> dict[str, object]:
+    """Return what the templates show, but for the findings."""
     code, reasons = gate(results, problems, required)
-    return _environment().get_template("report.html.j2").render(
-        code=code,
-        reasons=reasons,
-        headline=make_headline(code, results),
-        counts=merge.count_verdicts(results),
-        columns=list(zip(merge.name_columns(results), results, strict=True)),
-        worst=sections.worst_first(causes),
-        matrix=sections.make_matrix(results),
-        clause_tables=sections.make_clause_tables(results),
-        causes=shown,
-        left_out=left_out,
-        anchors=sections.index_anchors(shown),
-        semantics=sections.make_semantics(results),
-        choice_points=list(sections.choice_points(results).values()),
-        sources=sections.make_sources(results),
-        saturation=sections.make_saturation(results),
-        certificates=merge.all_certificates(results),
-        clauses=sections.group_clauses(merge.all_clauses(results)),
-        sentences={clause.id: clause for clause in merge.all_clauses(results)},
-    )  # fmt: skip
+    by_clause = merge.worst_by_clause(results)
+    matrix = sections.make_matrix(results, by_clause)
+    clauses = merge.all_clauses(results)
+    return {
+        "code": code,
+        "reasons": reasons,
+        "headline": make_headline(code, results),
+        "counts": merge.count_verdicts(results),
+        "columns": list(zip(merge.name_columns(results), results, strict=True)),
+        "worst": sections.worst_first(causes),
+        "matrix": matrix,
+        "clause_tables": sections.make_clause_tables(by_clause, [row.loss for row in matrix]),
+        "semantics": sections.make_semantics(results),
+        "choice_points": list(sections.choice_points(results).values()),
+        "sources": sections.make_sources(results),
+        "saturation": sections.make_saturation(results),
+        "certificates": merge.all_certificates(results),
+        "clauses": sections.group_clauses(clauses),
+        "sentences": {clause.id: clause for clause in clauses},
+    }
 
 
 def make_headline(code: int, results: Sequence[ResultFile]) -> str:
@@ -102,7 +94,7 @@ def _environment() -> Environment:
     )
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     environment.filters.update(
-        over_bound=format_error,
+        digits=format_error,
         slug=lambda verdict: verdict.replace(" ", "-"),
         links=link,
         breakable=breakable,
@@ -112,23 +104,10 @@ def _environment() -> Environment:
         SYMBOLS=SYMBOLS,
         MEANINGS=MEANINGS,
         VERDICTS=VERDICTS,
-        FINDINGS=merge.SHOWN,
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
     return environment
-
-
-def format_error(error: Number) -> str:
-    """Return an error with three digits, short: "0.93", "172", "1.73e7", "∞", "NaN"."""
-    if isinstance(error, str):
-        return {"nan": "NaN", "inf": "∞", "-inf": "-∞"}[error]
-    if error == 0 or 0.001 <= abs(error) < 100:
-        return f"{error:.3g}"
-    if abs(error) < 10_000:
-        return f"{error:,.0f}" if abs(error) >= 100 else f"{error:.2g}"
-    mantissa, _, exponent = f"{error:.2e}".partition("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def link(text: str) -> Markup:
@@ -141,9 +120,10 @@ def link(text: str) -> Markup:
 def _is_web_address(text: str) -> bool:
     """Tell whether a text is an address of the web, so that no other scheme becomes a link."""
     try:
-        return urlsplit(text).scheme in ("http", "https")
+        address = urlsplit(text)
     except ValueError:
         return False
+    return address.scheme in ("http", "https") and bool(address.netloc)
 
 
 def breakable(text: str) -> Markup:

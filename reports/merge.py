@@ -32,7 +32,7 @@ class Merged(msgspec.Struct, frozen=True):
     exit_code: int
     reasons: list[str]
     problems: list[str]
-    verdicts: dict[str, int]
+    verdicts: dict[Verdict, int]
     files: list[MergedFile]
 
 
@@ -86,6 +86,11 @@ class FindingGroup:
         return self.variants[0].records[0]
 
     @property
+    def kinds(self) -> list[str]:
+        """What the violating rows hold instead of the truth, over all records."""
+        return list(dict.fromkeys(kind for record in self.records for kind in record.kinds))
+
+    @property
     def records(self) -> list[Record]:
         """All records of the group."""
         return [record for variant in self.variants for record in variant.records]
@@ -104,12 +109,11 @@ class Cause:
 def merge(results: Sequence[ResultFile], problems: Sequence[str], required: Sequence[str] = ()) -> Merged:
     """Return the merged data; `msgspec.json.encode` writes it, the report's HTML shows it."""
     code, reasons = gate(results, problems, required)
-    counts: dict[str, int] = {verdict: count for verdict, count in count_verdicts(results).items()}
     files = [
         MergedFile(name, result.header, result.records, result.footer)
         for name, result in zip(name_columns(results), results, strict=True)
     ]
-    return Merged(code, reasons, list(problems), counts, files)
+    return Merged(code, reasons, list(problems), dict(count_verdicts(results)), files)
 
 
 def name_columns(results: Sequence[ResultFile]) -> list[str]:
@@ -152,24 +156,29 @@ def worst_by(records: Iterable[Record], key: Callable[[Record], tuple[str, ...]]
     return {name: record for name, (_, record) in worst.items() if record}
 
 
-def make_cells(results: Sequence[ResultFile]) -> list[Cell]:
-    """Return the matrix: each API of each loss in each column, worst first."""
+def worst_by_clause(results: Iterable[ResultFile]) -> list[dict[tuple[str, ...], Record]]:
+    """Return for each file the worst record of each loss, API and clause: the one pass over all records that is slow."""
+    return [worst_by(result.records, attrgetter("loss", "api", "clause")) for result in results]
+
+
+def make_cells(results: Sequence[ResultFile], by_clause: Sequence[dict[tuple[str, ...], Record]]) -> list[Cell]:
+    """Return the matrix: each API of each loss in each column, worst first; ``by_clause`` is of `worst_by_clause`."""
     cells = []
-    for column, result in enumerate(results):
+    for column, (result, clauses) in enumerate(zip(results, by_clause, strict=True)):
         counts: defaultdict[tuple[str, str], Counter[Verdict]] = defaultdict(Counter)
         for (loss, api, verdict), count in Counter(map(attrgetter("loss", "api", "verdict"), result.records)).items():
             counts[loss, api][verdict] = count
-        for (loss, api), worst in worst_by(result.records, attrgetter("loss", "api")).items():
+        for (loss, api), worst in worst_by(clauses.values(), attrgetter("loss", "api")).items():
             cells.append(Cell(loss, api, column, worst, counts[loss, api]))
     return sorted(cells, key=lambda cell: badness(cell.worst))
 
 
-def make_clause_rows(results: Sequence[ResultFile]) -> list[ClauseRow]:
+def make_clause_rows(by_clause: Sequence[dict[tuple[str, ...], Record]]) -> list[ClauseRow]:
     """Return each API clause by clause, worst first; columns in which every clause has the same verdict share a row."""
     rows: dict[tuple, ClauseRow] = {}
-    for column, result in enumerate(results):
+    for column, clauses in enumerate(by_clause):
         by_api: defaultdict[tuple[str, str], dict[str, Record]] = defaultdict(dict)
-        for (loss, api, clause), record in worst_by(result.records, attrgetter("loss", "api", "clause")).items():
+        for (loss, api, clause), record in clauses.items():
             by_api[loss, api][clause] = record
         for (loss, api), worst in by_api.items():
             key = loss, api, tuple(sorted((clause, record.verdict) for clause, record in worst.items()))

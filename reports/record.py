@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-SPECIFICATION_VERSION = "1.0"
+SPECIFICATION_VERSION = "1"
 """The version of the specification that these types and the clauses belong to; a reader refuses a newer one."""
 
 Number = float | Literal["nan", "inf", "-inf"]
@@ -115,8 +115,9 @@ class Record(Struct, frozen=True, tag="record", tag_field="kind"):
 
     ``rows`` is the number of prediction/target pairs judged, ``worst`` the largest error over bound among the rows that
     conform or do not, ``bias`` the mean signed error in roundoffs where the clause measures it. ``regimes`` counts the
-    violating rows in each regime. ``reason`` and ``upstream`` come from the choice point or the expectation that explains
-    the verdict; ``saturates`` says where a loss stops following the mathematics.
+    violating rows in each regime, ``kinds`` names what they hold instead (nan, inf, zero, error, inaccurate). ``reason``
+    and ``upstream`` come from the choice point or the expectation that explains the verdict; ``saturates`` says where a
+    loss stops following the mathematics.
     """
 
     loss: str
@@ -129,6 +130,7 @@ class Record(Struct, frozen=True, tag="record", tag_field="kind"):
     worst: Number = 0.0
     bias: Number = 0.0
     regimes: dict[str, int] = {}
+    kinds: list[str] = []
     reason: str = ""
     upstream: str = ""
     saturates: str = ""

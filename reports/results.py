@@ -2,6 +2,7 @@
 
 import gc
 import math
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def read_results(paths: Iterable[str | Path]) -> tuple[list[ResultFile], list[st
     """
     results, problems = [], []
     with _collector_paused():
-        for path in {Path(path).resolve(): Path(path) for path in paths}.values():
+        for path in {os.path.realpath(path): Path(path) for path in paths}.values():
             result, found = _read_file(path)
             results += [result] if result else []
             problems += found
@@ -172,5 +173,8 @@ def _one_line(error: object) -> str:
 
 
 def _version(text: str) -> tuple[int, ...]:
-    """Return "1.10" as (1, 10), so that versions compare by number; what is no number counts as 0."""
-    return tuple(int(part) if part.isdecimal() and len(part) < 10 else 0 for part in text.split("."))
+    """Return "1.10" as (1, 10) and "1.0" as (1,), so that versions compare by number; what is no number counts as 0."""
+    parts = [int(part) if part.isdecimal() and len(part) < 10 else 0 for part in text.split(".")]
+    while parts and parts[-1] == 0:
+        parts.pop()
+    return tuple(parts)

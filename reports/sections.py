@@ -8,11 +8,11 @@ from itertools import takewhile
 import msgspec
 
 from reports import merge
-from reports.record import BindingInfo, ChoicePointInfo, ClauseInfo, Verdict
+from reports.record import BindingInfo, ChoicePointInfo, ClauseInfo, Record, Verdict
 from reports.results import ResultFile
 
-FINDINGS_SIZE = 900_000
-"""The findings that are shown have at most this many characters; the others are counted, and are in the merged data."""
+GROUP_SIZE, VARIANT_SIZE = 1_500, 1_000
+"""About how many bytes of the page a finding group and each of its variants take beside their texts."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ def choice_points(results: Sequence[ResultFile]) -> dict[str, ChoicePointInfo]:
     return {point.id: point for result in results for point in result.header.choice_points}
 
 
-def choose_findings(causes: Sequence[merge.Cause]) -> tuple[list[ShownCause], int]:
-    """Return the findings that fit on the page, worst first, and how many do not."""
-    room, shown, number, total = FINDINGS_SIZE, [], 0, 0
+def choose_findings(causes: Sequence[merge.Cause], room: int) -> tuple[list[ShownCause], int]:
+    """Return the findings that fit on ``room`` bytes of the page, worst first, and how many do not."""
+    shown, number, total = [], 0, 0
     for cause in causes:
         groups = []
         for group in cause.groups:
@@ -53,8 +53,12 @@ def choose_findings(causes: Sequence[merge.Cause]) -> tuple[list[ShownCause], in
 
 
 def _estimate_size(group: merge.FindingGroup) -> int:
-    """Return about how many characters a finding group takes on the page."""
-    return 1_000 + sum(500 + len(msgspec.json.encode(variant.records[0])) for variant in group.variants)
+    """Return about how many bytes a finding group takes on the page; only its worst variant shows a reproducer."""
+    size = GROUP_SIZE + sum(VARIANT_SIZE + len(str(variant.records[0].finding)) for variant in group.variants)
+    for variant in group.variants[1:]:
+        finding = variant.records[0].finding
+        size -= len(repr(finding.reproducer)) if finding else 0
+    return size + sum(len(regime) + 40 for regime in group.regimes)
 
 
 def index_anchors(causes: Sequence[ShownCause]) -> dict[tuple, str]:
@@ -73,7 +77,8 @@ class Worst:
     """One line of "what is wrong": the finding groups with one reason, or with one statement where there is no reason."""
 
     verdict: Verdict
-    text: str
+    reason: str
+    statement: str
     groups: list[merge.FindingGroup]
 
     @property
@@ -94,12 +99,13 @@ class Worst:
 
 def worst_first(causes: Sequence[merge.Cause]) -> list[Worst]:
     """Return what is wrong in a line each, worst first: documented divergences are not wrong."""
-    lines: dict[tuple[Verdict, str], Worst] = {}
+    lines: dict[tuple[Verdict, str, str], Worst] = {}
     for cause in takewhile(lambda cause: cause.verdict != "documented divergence", causes):
         for group in cause.groups:
             finding = group.worst.finding
-            text = cause.reason or (finding.statement if finding else "no finding was recorded")
-            lines.setdefault((cause.verdict, text), Worst(cause.verdict, text, [])).groups.append(group)
+            statement = finding.statement if finding and not cause.reason else ""
+            key = cause.verdict, cause.reason, statement
+            lines.setdefault(key, Worst(*key, [])).groups.append(group)
     return list(lines.values())
 
 
@@ -112,11 +118,11 @@ class MatrixRow:
     columns: list[list[merge.Cell]]
 
 
-def make_matrix(results: Sequence[ResultFile]) -> list[MatrixRow]:
+def make_matrix(results: Sequence[ResultFile], by_clause: Sequence[dict[tuple[str, ...], Record]]) -> list[MatrixRow]:
     """Return the matrix, worst loss first."""
     formulas = _formulas(results)
     rows: dict[str, MatrixRow] = {}
-    for cell in merge.make_cells(results):
+    for cell in merge.make_cells(results, by_clause):
         row = rows.setdefault(cell.loss, MatrixRow(cell.loss, formulas.get(cell.loss, ""), [[] for _ in results]))
         row.columns[cell.column].append(cell)
     return list(rows.values())
@@ -136,15 +142,16 @@ class ClauseTable:
     rows: list[merge.ClauseRow]
 
 
-def make_clause_tables(results: Sequence[ResultFile]) -> list[ClauseTable]:
-    """Return a table for each loss, worst first."""
+def make_clause_tables(by_clause: Sequence[dict[tuple[str, ...], Record]], losses: Iterable[str]) -> list[ClauseTable]:
+    """Return a table for each of the losses, in their order."""
     rows: defaultdict[str, list[merge.ClauseRow]] = defaultdict(list)
-    for row in merge.make_clause_rows(results):
+    for row in merge.make_clause_rows(by_clause):
         rows[row.loss].append(row)
-    return [
-        ClauseTable(loss, sorted({clause for row in found for clause in row.worst}, key=merge.clause_order), found)
-        for loss, found in rows.items()
-    ]
+    tables = []
+    for loss in losses:
+        clauses = {clause for row in rows[loss] for clause in row.worst}
+        tables.append(ClauseTable(loss, sorted(clauses, key=merge.clause_order), rows[loss]))
+    return tables
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from reports.html import SYMBOLS, format_error
 from reports.merge import Variant, count_verdicts, make_causes
 from reports.record import FAILING, Record, Verdict
 from reports.results import ResultFile
+from reports.wording import SYMBOLS, format_error
 
 SHOWN = 20
 """How many failures are told in full; the others are counted."""
@@ -61,12 +61,11 @@ def _failure(variant: Variant) -> Text:
     finding = record.finding
     if finding is None:
         return text.append(f" no finding was recorded; worst {format_error(record.worst)} x bound")
-    if finding.statement:
-        text.append(f" {finding.statement}")
     text.append(
-        f"\n  got {finding.quantity} {finding.got}, expected {finding.expected}, {format_error(finding.error_ulp)} ulp, "
+        f" got {finding.quantity} {finding.got}, expected {finding.expected}, {format_error(finding.error_ulp)} ulp, "
         f"{format_error(finding.error_over_bound)} x bound"
     )
+    text.append(f"\n  clause: {finding.statement}")
     text.append(f"\n  case {finding.case}: prediction {finding.prediction}, target {finding.target}")
     return text.append(f"\n  ask again: {finding.command}")
 

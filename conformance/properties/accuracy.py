@@ -17,7 +17,7 @@ BIAS_LIMIT = 0.5
 """Mean signed error in roundoffs of the result: sound losses stay below 0.06, one that is off by 3e-7 reaches 5 (float32)."""
 BIAS_ROWS = 1000
 """Fewer rows do not tell a bias from chance."""
-RELATIVE = 32
+RELATIVE = 16
 """A row counts for bias if its bound is below this many roundoffs of the result: there the loss promises digits."""
 
 
@@ -155,6 +155,15 @@ def _where(finest: Judgement, whole: Judgement) -> str:
     assert not isinstance(finest.got, str) and not isinstance(finest.expected, str)
     assert not isinstance(whole.got, str) and not isinstance(whole.expected, str)
     place = f"from {'[' + ', '.join(f'{v:.4g}' for v in x) + ']'} on"
-    got, true = np.ravel(finest.got[first])[0], np.ravel(finest.expected[first])[0]
-    end, far = np.ravel(whole.got[LADDER - 1])[0], np.ravel(whole.expected[LADDER - 1])[0]
+    got, true = _most_wrong(finest.got[first], finest.expected[first])
+    end, far = _most_wrong(whole.got[LADDER - 1], whole.expected[LADDER - 1])
     return f"{place} it returns {got:.6g} where the loss is {true:.6g}; at the end of the ladder {end:.6g} for {far:.6g}"
+
+
+def _most_wrong(got: NDArray, expected: NDArray) -> tuple[float, float]:
+    """Return the outcome of a row that is furthest off, relative to its loss."""
+    got, expected = np.atleast_1d(got), np.atleast_1d(expected)
+    with np.errstate(all="ignore"):
+        error = np.where(got == expected, 0.0, np.abs(got - expected) / np.abs(expected))
+    column = int(np.argmax(np.where(np.isnan(error), np.inf, error)))
+    return float(got[column]), float(expected[column])

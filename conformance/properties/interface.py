@@ -1,17 +1,14 @@
 """Interface: reductions, upstream gradients, shapes and dtypes, inputs left alone, the same answer twice."""
 
-from dataclasses import replace
-
 import numpy as np
 
-from adapters.framework import Call
+from adapters.framework import Call, Outcome
 from conformance.cases import Batch, lay_out
 from conformance.judging import Judgement, compare, decide, refuse
+from conformance.profiles import LONG
 from conformance.trial import Trial, float64
 from reference.bounds import Bounds, reduced_bound, scaled_gradient_bound
-
-OTHER_SIZE = 7
-"""Rows of the smaller batch in which rows are asked again; a shape bucket has it."""
+from reference.precision import PRECISIONS
 
 
 def reductions(trial: Trial, batch: Batch) -> list[Judgement]:
@@ -30,6 +27,8 @@ def reductions(trial: Trial, batch: Batch) -> list[Judgement]:
         with np.errstate(over="ignore"):
             total = np.asarray(losses.sum() * factor)
         bound = np.asarray(reduced_bound(losses, exact, reduction=reduction, precision=expected.precision))
+        if np.abs(losses).sum() >= PRECISIONS[expected.precision].overflow:
+            continue  # a mean is a sum divided: where the sum overflows on the way, an infinity is sound
         judgements.append(
             compare(batch, f"value under {reduction}", outcome, outcome.value, total, bound, call=call, precision=expected.precision)
         )
@@ -97,27 +96,26 @@ def repeatable(trial: Trial, batch: Batch) -> list[Judgement]:
     for quantity, one, other in (("value", first.value, second.value), ("gradient", first.gradient, second.gradient)):
         same = one is not None and other is not None and np.array_equal(one, other, equal_nan=True)
         judgements.append(decide(same, batch, f"second {quantity}", float64(other), float64(one), call))
-    few = slice(0, OTHER_SIZE)
-    part = replace(
-        batch,
-        prediction=lay_out(batch.prediction[few], "rowwise"),
-        target=lay_out(batch.target[few], "rowwise"),
-        labels=batch.labels[few],
-        regimes=batch.regimes[few],
-    )
+    return [*judgements, *_in_a_larger_batch(trial, batch, first)]
+
+
+def _in_a_larger_batch(trial: Trial, batch: Batch, alone: Outcome) -> list[Judgement]:
+    """Ask the rows again at the head of a larger batch, with themselves for company."""
     expected = trial.expect(batch)
-    outcome = trial.call(part.prediction, part.target)
-    small = Call(part.prediction, part.target)
-    for quantity, got, whole, bound in (
-        ("value", outcome.value, first.value, expected.bounds.value),
-        ("gradient", outcome.gradient, first.gradient, expected.bounds.gradient),
+    rows = np.resize(np.arange(batch.rows), LONG[0])
+    call = Call(lay_out(batch.prediction[rows], "rowwise"), lay_out(batch.target[rows], "rowwise"))
+    outcome = trial.call(call.prediction, call.target)
+    judgements = []
+    for quantity, got, wanted, bound in (
+        ("value", outcome.value, alone.value, expected.bounds.value),
+        ("gradient", outcome.gradient, alone.gradient, expected.bounds.gradient),
     ):
-        if whole is None or whole.shape != bound.shape:
-            judgements.append(refuse(part, quantity, "nothing of the right shape", "the same answer", small))
+        if outcome.error or got is None or wanted is None or wanted.shape != bound.shape or len(got) != LONG[0]:
+            judgements.append(refuse(batch, quantity, outcome.error or "nothing of the right shape", "the same answer", call))
             continue
-        wanted = float64(whole[few])
-        slack = np.where(np.isfinite(wanted), 2 * bound[few], 0.0)
+        slack = np.where(np.isfinite(wanted), 2 * bound, 0.0)
+        head, whole = got[: batch.rows], float64(wanted)
         judgements.append(
-            compare(part, f"{quantity} among {OTHER_SIZE} rows", outcome, got, wanted, slack, call=small, precision=expected.precision)
+            compare(batch, f"{quantity} among {LONG[0]} rows", outcome, head, whole, slack, call=call, precision=expected.precision)
         )
     return judgements

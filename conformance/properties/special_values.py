@@ -1,5 +1,7 @@
 """Special values: masked classes, infinities, NaN, certainty, ties, single classes, empty batches, labels out of range."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from adapters.framework import Call
@@ -15,18 +17,21 @@ def value_and_gradient(trial: Trial, batch: Batch) -> list[Judgement]:
 
 
 def not_numbers(trial: Trial, batch: Batch) -> list[Judgement]:
-    """NaN in a row makes the loss of that row NaN, and changes no other row."""
-    judgements = value_and_gradient(trial, batch)
+    """NaN in a row makes the loss of that row NaN, and every sum and mean over it, and changes no other row."""
     holds_nan = np.isnan(batch.prediction).any(-1)
-    kept = []
-    for judgement in judgements:
-        if judgement.quantity == "gradient" and not isinstance(judgement.got, str):
-            # Whether the gradient of a NaN loss is NaN throughout its row is nobody's contract.
-            judgement = Judgement(
-                batch, "gradient", np.where(holds_nan, 0.0, judgement.ratio), judgement.got, judgement.expected, judgement.call
-            )
-        kept.append(judgement)
-    return kept
+    judgements = []
+    for judgement in value_and_gradient(trial, batch):
+        # Whether the gradient of a NaN loss is NaN throughout its row is nobody's contract.
+        ratio = np.where(holds_nan, 0.0, judgement.ratio) if judgement.quantity == "gradient" else judgement.ratio
+        judgements.append(judgement if isinstance(judgement.got, str) else replace(judgement, ratio=ratio))
+    for reduction in ("sum", "mean") if "reduction" in trial.binding.options else ():
+        outcome = trial.call(batch.prediction, batch.target, reduction=reduction)
+        call = Call(batch.prediction, batch.target, reduction)
+        nan, none = np.array(np.nan), np.zeros(())
+        judgements.append(
+            compare(batch, f"value under {reduction}", outcome, outcome.value, nan, none, call=call, precision=trial.precision)
+        )
+    return judgements
 
 
 def positive_infinity(trial: Trial, batch: Batch) -> list[Judgement]:

@@ -42,7 +42,7 @@ from tests.conformance.twins import (
 sparse = partial(implements, SPARSE, options=REDUCTION, semantics=LOSES_SMALL)
 softmax = partial(implements, SOFTMAX, options=REDUCTION, semantics=LOSES_SMALL)
 sigmoid = partial(implements, SIGMOID, options=REDUCTION, grade=Grade("fold", "direct"))
-binary_loss = partial(implements, BINARY, options=REDUCTION)
+binary_loss = partial(implements, BINARY, options=REDUCTION, semantics=LOSES_SMALL)
 categorical = partial(implements, CATEGORICAL, options=REDUCTION)
 sparse_categorical = partial(implements, SPARSE_CATEGORICAL, options=REDUCTION)
 QUOTIENT = Grade("plain", "quotient")
@@ -258,8 +258,15 @@ def scaled_2e6(logits, labels, *, reduction):
 
 @sparse(api="mutant: value times 1 + 3e-7, gradient exact")
 def biased_3e7(logits, labels, *, reduction):
-    """A bias of a few roundoffs, inside the bound of most rows: only their mean shows it."""
+    """A bias of a few roundoffs, inside the bound but for the largest losses."""
     value = sparse_losses(logits.detach(), labels) * (1 + 3e-7)
+    return reduced(given(logits, labels, value, sparse_gradient(logits, labels)), reduction)
+
+
+@sparse(api="mutant: value times 1 + 2 u, gradient exact")
+def biased_last_place(logits, labels, *, reduction):
+    """One unit in the last place too large: at the edge of the bound of the largest losses, plain in the mean of many."""
+    value = sparse_losses(logits.detach(), labels) * (1 + torch.finfo(logits.dtype).eps)
     return reduced(given(logits, labels, value, sparse_gradient(logits, labels)), reduction)
 
 
@@ -298,7 +305,7 @@ def positive_part_alone(logits, targets, *, reduction):
     return reduced(weighted(targets, softplus(-logits)), reduction)
 
 
-@binary_loss(api="mutant: log(1 - p) for log1p(-p)", grade=Grade("log1p", "separate"))
+@binary_loss(api="mutant: log(1 - p) for log1p(-p)", grade=Grade("log1p", "separate"), semantics=Semantics())
 def binary_without_log1p(probabilities, targets, *, reduction):
     """1 - p rounds a small p away, though the log1p form is declared."""
     p, t = probabilities.detach(), targets.detach()
@@ -319,7 +326,7 @@ def wrong_sign(probabilities, targets, *, reduction):
     return reduced(-terms, reduction)
 
 
-@binary_loss(api="mutant: floor of -100", grade=Grade("log1p", "joint"))
+@binary_loss(api="mutant: floor of -100", grade=Grade("log1p", "joint"), semantics=Semantics())
 def undeclared_floor(probabilities, targets, *, reduction):
     """The logarithms are floored at -100 without a word."""
     return F.binary_cross_entropy(probabilities, targets, reduction=reduction)
@@ -825,7 +832,7 @@ def logits_overwritten(logits, labels, *, reduction):
 @sparse(api="mutant: labels turned into flat indices in place")
 def labels_overwritten(logits, labels, *, reduction):
     """The caller's labels become offsets into the flattened logits."""
-    losses = sparse_losses(logits, labels)
+    losses = sparse_losses(logits, labels.clone())
     labels.add_(torch.arange(len(labels)) * logits.shape[-1])
     return reduced(losses, reduction)
 

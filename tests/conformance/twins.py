@@ -15,7 +15,7 @@ from reference.losses import Grade
 from reference.semantics import Semantics
 
 LOSES_SMALL = Semantics(small_loss="absolute")
-"""The plain, lse and split forms round 1 + s, and so lose losses far below one."""
+"""The plain, lse and split forms round 1 + s, and log(1 - p) rounds 1 - p: they lose losses far below one."""
 
 
 class _Given(torch.autograd.Function):
@@ -413,7 +413,7 @@ def joint_gradient(p, t):
     return torch.where(inside, (p - t) / (p * (1 - p)), separate_gradient(p, t))
 
 
-@implements(BINARY, api="twin: log", options=REDUCTION)
+@implements(BINARY, api="twin: log", options=REDUCTION, semantics=LOSES_SMALL)
 def binary_log(probabilities, targets, *, reduction):
     p, t = probabilities.detach(), targets.detach()
     return reduced(binary(probabilities, targets, (1 - p).log(), separate_gradient(p, t)), reduction)
@@ -431,16 +431,10 @@ def binary_log1p_joint(probabilities, targets, *, reduction):
     return reduced(binary(probabilities, targets, (-p).log1p(), joint_gradient(p, t)), reduction)
 
 
-@implements(BINARY, api="twin: log, joint gradient", options=REDUCTION, grade=Grade("log", "joint"))
+@implements(BINARY, api="twin: log, joint gradient", options=REDUCTION, semantics=LOSES_SMALL, grade=Grade("log", "joint"))
 def binary_log_joint(probabilities, targets, *, reduction):
     p, t = probabilities.detach(), targets.detach()
     return reduced(binary(probabilities, targets, (1 - p).log(), joint_gradient(p, t)), reduction)
-
-
-@implements(BINARY, api="twin: clip 1e-7, as documented", options=REDUCTION, semantics=Semantics(log_of_zero="clip_1e-7"))
-def binary_clip(probabilities, targets, *, reduction):
-    p = probabilities.clamp(1e-7, 1 - 1e-7)
-    return reduced(-(weighted(targets, p.log()) + weighted(1 - targets, (1 - p).log())), reduction)
 
 
 @implements(CATEGORICAL, api="twin: log", options=REDUCTION)
@@ -455,7 +449,11 @@ def categorical_log(probabilities, targets, *, reduction):
     semantics=Semantics(probability_sum="renormalised"),
 )
 def categorical_renormalised(probabilities, targets, *, reduction):
-    return soft(row_log(probabilities / probabilities.sum(-1, keepdim=True)), targets, reduction)
+    p, t = probabilities.detach(), targets.detach()
+    total = p.sum(-1, keepdim=True)
+    log_p = row_log(p / total)
+    gradient = t.sum(-1, keepdim=True) / total - torch.where((t == 0) & (p == 0), 0, t / p)
+    return reduced(given(probabilities, targets, -weighted(t, log_p).sum(-1), gradient, -log_p), reduction)
 
 
 @implements(CATEGORICAL, api="twin: rows only")

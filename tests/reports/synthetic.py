@@ -102,14 +102,31 @@ REASONS = (
 )
 
 STATEMENTS = (
-    "a loss of {expected} is returned as {got}",
-    "a masked class makes the whole row NaN",
-    "the gradient vanishes where the mathematics has one",
+    "a small loss keeps its digits",
+    "a masked class adds nothing",
+    "the gradient is that of the mathematics",
 )
 
 REPRODUCER = """import numpy as np
 import torch
 import torch.nn.functional as F
+
+
+def value_and_gradient(loss, prediction, target, cotangent=None):
+    # a line of about the length that such a line has, of which there are as many as there are
+    # a line of about the length that such a line has, of which there are as many as there are
+    # a line of about the length that such a line has, of which there are as many as there are
+    # a line of about the length that such a line has, of which there are as many as there are
+    # a line of about the length that such a line has, of which there are as many as there are
+    # a line of about the length that such a line has, of which there are as many as there are
+    # a line of about the length that such a line has, of which there are as many as there are
+    # a line of about the length that such a line has, of which there are as many as there are
+    # a line of about the length that such a line has, of which there are as many as there are
+    # a line of about the length that such a line has, of which there are as many as there are
+    # a line of about the length that such a line has, of which there are as many as there are
+    # a line of about the length that such a line has, of which there are as many as there are
+    # a line of about the length that such a line has, of which there are as many as there are
+    # a line of about the length that such a line has, of which there are as many as there are
 
 logits = torch.tensor(np.array([[17.0, 0.0]], dtype=np.float32), requires_grad=True)
 labels = torch.tensor(np.array([0]))
@@ -187,11 +204,11 @@ def _make_binding(loss: str, api: str) -> BindingInfo:
 
 
 def make_finding(**changes: object) -> Finding:
-    """Return the finding of a lost small loss."""
+    """Return the finding of a small loss that is lost."""
     finding = Finding(
         case="sparse/plain/2x2/C/confident-right/7f3a",
         regime="confident-right",
-        statement="a loss of 4.1399376e-08 is returned as 0",
+        statement="a small loss keeps its digits",
         quantity="value",
         prediction="[17.0, 0.0]",
         target="0",
@@ -239,7 +256,7 @@ def write_lines(path: Path, *lines: Line) -> Path:
 
 
 def make_run(adapter: str, modes: int = 3, news: bool = True) -> ResultFile:
-    """Return the result file of a whole run: every API, two dtypes, some modes, twenty clauses, about 50 findings."""
+    """Return the result file of a whole run: every API, two dtypes, some modes, twenty clauses, about 60 findings."""
     chance = random.Random(adapter)
     records = []
     for loss, apis in APIS[adapter].items():
@@ -252,7 +269,7 @@ def make_run(adapter: str, modes: int = 3, news: bool = True) -> ResultFile:
 def _answer(chance: random.Random, loss: str, api: str, clause: str, modes: tuple[str, ...], news: bool) -> list[Record]:
     """Return the records of one clause of one API: alike in its modes, and most often in its dtypes."""
     roll = chance.random()
-    verdict: Verdict = "known defect" if roll < 0.05 else "documented divergence" if roll < 0.12 else "conforms"
+    verdict: Verdict = "known defect" if roll < 0.08 else "documented divergence" if roll < 0.2 else "conforms"
     if news and roll > 0.985:
         verdict = chance.choice(("crash", "defect", "defect", "changed", "fixed"))
     reason, upstream = chance.choice(REASONS) if verdict in ("known defect", "documented divergence") else ("", "")
@@ -261,7 +278,7 @@ def _answer(chance: random.Random, loss: str, api: str, clause: str, modes: tupl
     for dtype, got in (("float32", "0.0"), ("float64", "0.0")):
         expected = f"{chance.uniform(1, 9):.8g}e-{'08' if dtype == 'float32' else '17'}"
         finding = make_finding(
-            statement=statement.format(got=got, expected=expected), got=got, expected=expected, error_over_bound=worst,
+            statement=statement, got=got, expected=expected, error_over_bound=worst,
             command=f"python crossproof.py run --adapter pytorch -k '{clause} and {dtype}'",
         )  # fmt: skip
         conforms = verdict == "conforms"

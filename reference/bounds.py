@@ -1,0 +1,243 @@
+"""Error bounds: how far the result of each sound form of a loss may be from the truth, on the very input it was given.
+
+The formulas stand with the losses they belong to: `bounds_softmax`, `bounds_sigmoid`, `bounds_probability`; the constants,
+all there are, in `bounds_rounding`. They follow from first-order rounding analysis.
+
+Sources: N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition, SIAM (2002); P. Blanchard,
+D. J. Higham and N. J. Higham, "Accurately computing the log-sum-exp and softmax functions", IMA J. Numer. Anal. 41(4) (2021).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reference.bounds_probability import binary_bounds, categorical_bounds
+from reference.bounds_sigmoid import sigmoid_bounds
+from reference.bounds_softmax import softmax_bounds, sparse_softmax_bounds
+from reference.doubledouble import Array
+from reference.evaluate import Evaluation, one_hot_targets
+from reference.losses import LOSSES, Grade, Loss
+from reference.precision import PRECISIONS, Precision
+from reference.semantics import MATHEMATICAL, Semantics
+
+BLOCK = 32768
+"""Elements at a time: what the temporaries keep in cache."""
+
+SUM_CAP = 128.0
+"""A blocked sum over a batch loses at most 128 + log2 N roundoffs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """The largest error of a sound form; each array has the shape of its counterpart in `reference.evaluate.Evaluation`.
+
+    Bounds are absolute, finite and not negative. Where the expected value is NaN or infinite the bound is 0.
+    """
+
+    value: Array
+    gradient: Array
+    target_gradient: Array | None
+
+
+def error_bounds(
+    loss: str,
+    prediction: NDArray,
+    target: NDArray,
+    evaluation: Evaluation,
+    *,
+    grade: Grade,
+    semantics: Semantics = MATHEMATICAL,
+    precision: str,
+) -> Bounds:
+    """Return the error bounds of the forms that ``grade`` names, for results without reduction.
+
+    Args:
+        loss: a name in `reference.losses.LOSSES`.
+        prediction: probabilities or logits, the class axis, if the loss has one, last; any leading shape.
+        target: as for `reference.evaluate.evaluate`.
+        evaluation: what `reference.evaluate.evaluate` returned for these under the same semantics.
+        grade: the forms that value and gradient are computed by, of those that the loss has.
+        semantics: the alternative at every choice point.
+        precision: the dtype that the loss is computed in, by NumPy's name.
+
+    Raises:
+        KeyError: unknown loss or precision.
+        ValueError: a form that the loss does not have.
+    """
+    spec = LOSSES[loss]
+    for form, known in ((grade.value, spec.value_forms), (grade.gradient, spec.gradient_forms)):
+        if form not in known:
+            raise ValueError(f"{form!r} is not a sound form of {loss}: use one of {', '.join(known)}")
+    x, t = np.asarray(prediction, np.float64), np.asarray(target)
+    if x.size == 0:
+        nothing = None if evaluation.target_gradient is None else np.zeros(evaluation.target_gradient.shape)
+        return Bounds(np.zeros(evaluation.value.shape), np.zeros(x.shape), nothing)
+    columns = _by_row(spec, x, t, evaluation, semantics)
+    with np.errstate(all="ignore"):  # special values take part in the arithmetic; their bounds are dropped at its end
+        parts = [
+            _bounds(spec, [column[block] for column in columns], grade, semantics, PRECISIONS[precision])
+            for block in _blocks(columns[0])
+        ]
+    joined = parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
+    exact = _exact_labels(spec, t, x.shape[-1] if x.ndim else 1, semantics)
+    value, gradient = (
+        _judged(bound, expected, precision, exact)
+        for bound, expected in zip(joined, (evaluation.value, evaluation.gradient), strict=False)
+    )
+    target_gradient = evaluation.target_gradient
+    return Bounds(value, gradient, None if target_gradient is None else _judged(joined[2], target_gradient, precision, None))
+
+
+def _by_row(spec: Loss, x: Array, t: NDArray, truth: Evaluation, semantics: Semantics) -> list[Array]:
+    """Return predictions, targets, values and gradients with one leading axis, class axis last; flat without classes."""
+    if not spec.has_classes:
+        return [np.ravel(a) for a in (x, t.astype(np.float64, copy=False), truth.value, truth.gradient)]
+    shape = (-1, x.shape[-1])
+    if spec.target != "index":
+        t = t.astype(np.float64, copy=False).reshape(shape)
+    else:
+        t = _labels_in_range(t.ravel(), x.shape[-1], semantics)
+        t = t if spec.prediction == "logit" else one_hot_targets(t, x.shape[-1])
+    return [x.reshape(shape), t, truth.value.ravel(), truth.gradient.reshape(shape)]
+
+
+def _labels_in_range(labels: NDArray, classes: int, semantics: Semantics) -> NDArray:
+    """Return the label that stands for each: itself, or what the semantics makes of one out of range."""
+    if semantics.negative_index == "wrap":
+        labels = np.where(labels < 0, labels + classes, labels)
+    return np.clip(labels, 0, classes - 1)
+
+
+def _exact_labels(spec: Loss, labels: NDArray, classes: int, semantics: Semantics) -> NDArray[np.bool_] | None:
+    """Tell where a label out of range gives exactly 0; None where none can."""
+    points = (semantics.negative_index, semantics.index_too_large)
+    if spec.target != "index" or "zero" not in points:
+        return None
+    zero = np.zeros(labels.shape, np.bool_)
+    for outside, picked in zip((labels < 0, labels >= classes), points, strict=True):
+        zero |= outside & (picked == "zero")
+    return zero
+
+
+def _blocks(rows: Array) -> Iterator[slice]:
+    """Yield slices of rows that hold about `BLOCK` elements each."""
+    step = max(1, BLOCK * len(rows) // rows.size)
+    for start in range(0, len(rows), step):
+        yield slice(start, start + step)
+
+
+def _bounds(spec: Loss, columns: list[Array], grade: Grade, semantics: Semantics, precision: Precision) -> tuple[Array, ...]:
+    """Return the bounds of value, gradient and, of soft targets, target gradient."""
+    x, t, value, gradient = columns
+    if spec.name == "binary_cross_entropy":
+        return binary_bounds(x, t, value, gradient, grade, semantics, precision)
+    if spec.prediction == "probability":
+        return categorical_bounds(x, t, gradient, semantics, precision, hard=spec.target == "index")
+    if spec.name == "sigmoid_cross_entropy_with_logits":
+        return sigmoid_bounds(x, t, value, gradient, grade, precision)
+    if spec.target == "index":
+        return sparse_softmax_bounds(x, t, value, gradient, grade, precision)
+    return softmax_bounds(x, t, gradient, grade, precision, scaled=semantics.unnormalised_gradient == "scaled")
+
+
+def _judged(bound: Array, expected: Array, precision: str, exact: NDArray[np.bool_] | None) -> Array:
+    """Return ``bound`` in the shape of ``expected``; 0 where that is a special value or a row is ``exact``.
+
+    The expected value is itself rounded to float64: half an ulp of it, which only a float64 result can tell from its own error.
+    """
+    finite = np.isfinite(expected)
+    bound = bound.reshape(expected.shape)
+    if precision == "float64":
+        bound = bound + 0.5 * np.spacing(np.where(finite, np.abs(expected), 0.0))
+    bound = np.where(finite, bound, 0.0)
+    if exact is not None:
+        bound[exact] = 0.0
+    return bound
+
+
+def reduced_bound(values: ArrayLike, bounds: Bounds, *, reduction: str, precision: str) -> float:
+    r"""Return the error bound of the sum or the mean of N losses l_i with the bounds b_i = ``bounds.value``.
+
+    - sum: sum b_i + v A_N sum \|l_i\| + N lam, A_N = min(sum_{i != largest} min(1, \|l_i\| / (v sum \|l\|)), 128 + log2 N)
+    - mean: that over N, + 2 v \|mean\| + lam for the division
+
+    N lam and lam: partial sums and a quotient below the smallest normal number may be flushed to zero. In float64 the expected
+    sum or mean has the same roundings as the result, so both terms of v count twice. Computed on values scaled by a power of
+    two, so that a finite mean has a finite bound. 0 for N = 0 and for values that are not all finite.
+
+    Raises:
+        ValueError: a reduction other than "sum" and "mean".
+
+    Source: Higham 2002, sections 4.2 and 4.3.
+    """
+    if reduction not in ("sum", "mean"):
+        raise ValueError(f"{reduction!r} is not a reduction that has a bound: use 'sum' or 'mean'")
+    losses, errors = np.ravel(np.asarray(values, np.float64)), np.ravel(bounds.value)
+    count, limits = losses.size, PRECISIONS[precision]
+    if count == 0 or not np.isfinite(losses).all():
+        return 0.0
+    down = 2.0 ** -math.ceil(math.log2(count))
+    sizes = np.abs(losses) * down
+    whole = float(sizes.sum())
+    unit = limits.v * whole
+    lost = float(np.minimum(sizes, unit).sum()) - min(unit, float(sizes.max()))
+    lost = min(max(lost, 0.0), unit * (SUM_CAP + math.log2(count)))
+    judges = _roundings_of_both(precision)
+    bound = float((errors * down).sum()) + judges * lost + count * down * limits.smallest
+    if reduction == "sum":
+        return bound / down
+    mean = abs(float((losses * down).sum()) / (count * down))
+    return bound / (count * down) + 2 * judges * limits.v * mean + limits.smallest
+
+
+def _roundings_of_both(precision: str) -> int:
+    """Return how often a rounding counts: twice in float64, where the expected result has it too."""
+    return 2 if precision == "float64" else 1
+
+
+def scaled_gradient_bound(gradient: ArrayLike, bound: ArrayLike, factor: ArrayLike, *, precision: str) -> Array:
+    r"""Return the error bound of ``factor * gradient``: \|factor\| bound + 2 u \|factor gradient\| + 2 lam.
+
+    ``factor`` is an upstream gradient, one over the number of losses in a mean, or their product; it broadcasts. 2 u: the
+    factor is rounded once and so is the product; in float64 those of the expected product count as well. A factor of 0 makes
+    an exact 0. Where the scaled gradient is not finite the bound is 0.
+    """
+    limits = PRECISIONS[precision]
+    g, b, c = (np.asarray(a, np.float64) for a in (gradient, bound, factor))
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = np.abs(c * g)
+        result = np.abs(c) * b + 2 * _roundings_of_both(precision) * limits.u * scaled + 2 * limits.smallest * (c != 0)
+    return np.where(np.isfinite(scaled), result, 0.0)
+
+
+def bound_ratio(got: ArrayLike, expected: ArrayLike, bound: ArrayLike, *, precision: str) -> Array:
+    """Return error over bound, elementwise: up to 1 the result is within its bound, above it is not.
+
+    NaN answers NaN, and an infinity the same infinity: ratio 0; anything else there: inf. For a finite expected value the
+    ratio is abs(got - expected) / bound, with 0 / 0 = 0 and x / 0 = inf; the sign of zero plays no part. An infinity of the
+    right sign is ratio 0 where abs(expected) + bound reaches the overflow of the dtype, and inf otherwise.
+
+    Raises:
+        ArithmeticError: a bound that is not finite, or is negative, where the expected value is finite: nothing can be judged.
+    """
+    results, truth, allowed = (np.asarray(a, np.float64) for a in (got, expected, bound))
+    finite = np.isfinite(truth)
+    bad = finite & ~((allowed >= 0) & (allowed < np.inf))
+    if bad.any():
+        found = np.broadcast_to(allowed, bad.shape)[bad][0]
+        raise ArithmeticError(
+            f"an error bound is {found}: it must be finite and not negative where the expected value is finite"
+        )
+    with np.errstate(all="ignore"):
+        error = np.abs(results - truth)
+        ratio = np.where(error == 0, 0.0, error / allowed)
+        ratio = np.where(np.isfinite(error), ratio, np.inf)
+        if np.isfinite(results).all() and finite.all():
+            return ratio
+        overflows = np.abs(truth) + allowed >= PRECISIONS[precision].overflow
+    rounded_up = np.isinf(results) & (np.sign(results) == np.sign(truth)) & overflows
+    same = np.where(np.isnan(truth), np.isnan(results), results == truth)
+    return np.where(np.where(finite, rounded_up, same), 0.0, np.where(finite, ratio, np.inf))

@@ -1,0 +1,50 @@
+"""Losses broken on purpose are caught by the default profile; sound ones in every sound form are not."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from adapters.binding import Binding
+from adapters.loading import Adapter
+from adapters.pytorch import framework
+from conformance.engine import Examination, Question, answer, questions
+from conformance.expectations import Expectations
+from conformance.profiles import PROFILES
+from reports.record import FAILING, Record
+from tests.conformance.mutants import MUTANTS
+from tests.conformance.twins import TWINS
+
+CAUGHT_FIRST = (30, 31, 28, 16, 8, 10, 32, 24, 14, 5, 6)
+"""Clauses that are quick to ask and catch much: a mutant is caught sooner, and what catches it is the same."""
+
+
+def examine(binding: Binding, dtypes: tuple[str, ...]) -> Iterator[Record]:
+    """Ask everything that the default profile asks of one binding alone."""
+    adapter = Adapter("mutants", "mutants", framework, (binding,))
+    examination = Examination(adapter, "cpu", PROFILES["default"], Expectations((), {}))
+    asked = [question for question in questions(adapter) if question.dtype in dtypes]
+    for question in sorted(asked, key=_cost):
+        yield answer(examination, question)[0]
+
+
+def _cost(question: Question) -> int:
+    number = question.clause.number
+    return CAUGHT_FIRST.index(number) if number in CAUGHT_FIRST else len(CAUGHT_FIRST) + number
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda binding: binding.api)
+def test_mutant_is_caught(mutant: Binding) -> None:
+    caught = next((record for record in examine(mutant, ("float32", "float64")) if record.verdict in FAILING), None)
+    assert caught is not None, f"no clause of the default profile catches {mutant.api}"
+    assert "could not judge" not in caught.reason
+    assert "could not be answered" not in caught.reason
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=lambda binding: binding.api)
+def test_sound_twin_conforms(twin: Binding) -> None:
+    news = [f"{r.clause} {r.dtype}: {r.finding}" for r in examine(twin, ("float32", "float64")) if r.verdict in FAILING]
+    assert news == []
+
+
+def test_there_are_enough_mutants() -> None:
+    assert len(MUTANTS) >= 30

@@ -1,0 +1,1 @@
+"""Tests of the reference: against interval arithmetic, against ONNX, and on special values."""

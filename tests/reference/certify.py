@@ -1,0 +1,160 @@
+"""The certificate: the worst errors of the reference against interval arithmetic, in every regime.
+
+``python -m tests.reference.certify`` measures it and writes ``reference/certificate.json``.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.cases import Batch, Case, fill
+from conformance.regimes import MASKED, regimes_for
+from reference.certificate import PATH
+from reference.evaluate import Evaluation, evaluate, one_hot_targets
+from reference.losses import LOSSES
+from reference.semantics import MATHEMATICAL, Semantics
+from tests.reference.truth import Exact, Truth, truth
+
+SHAPES = ((240, 2), (96, 10), (12, 1000))
+"""Rows and classes; the four styles of targets take turns every three rows."""
+LIMIT = 2.0
+"""The worst error of the reference that the suite accepts, in ulp."""
+QUANTITIES = ("value", "gradient", "target gradient")
+ADMITTED = 2.0**-20 * 2.0**-53
+"""What a gradient with soft targets may err by beside its ulp: this much of the terms that cancel in it."""
+READABLE = 6
+"""The most numbers that a witness prints."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """The worst error of one quantity of one loss in one regime; ``rows`` prediction/target pairs were measured."""
+
+    loss: str
+    regime: str
+    quantity: str
+    rows: int
+    worst_ulp: float
+    witness: str
+
+
+class Measured(NamedTuple):
+    """The error of every entry of one quantity of a batch, (rows, entries), in ulp or in units of the mixed scale."""
+
+    quantity: str
+    error: NDArray[np.float64]
+
+
+def regime_names(loss: str) -> tuple[str, ...]:
+    """Return the regimes that a loss is certified in: all of its own, and masked classes where it has them."""
+    spec = LOSSES[loss]
+    names = tuple(regimes_for(spec.prediction, spec.has_classes))
+    return (*names, MASKED.name) if spec.prediction == "logit" and spec.has_classes else names
+
+
+def cases_of(loss: str, regime: str, shapes: tuple[tuple[int, int], ...] = SHAPES) -> tuple[Case, ...]:
+    """Return the cases of one regime: one for each number of classes."""
+    return tuple(Case(loss, rows, classes, "rowwise", (regime,), "0" * 16) for rows, classes in shapes)
+
+
+def quantities_of(loss: str) -> tuple[str, ...]:
+    """Return what a loss is certified in: labels have no gradient."""
+    return QUANTITIES[:2] if LOSSES[loss].target == "index" else QUANTITIES
+
+
+@cache
+def truth_of(case: Case, dtype: str, semantics: Semantics) -> Truth:
+    """Return the truth about a whole case."""
+    return truth_of_batch(fill(case, dtype), semantics)
+
+
+def truth_of_batch(batch: Batch, semantics: Semantics) -> Truth:
+    """Return the truth about a batch, its rows stacked."""
+    pairs = zip(batch.prediction.astype(float), dense_targets(batch), strict=True)
+    rows = [truth(batch.loss, x.tolist(), t.tolist(), semantics) for x, t in pairs]
+    exact = [Exact(*(np.stack(parts) for parts in zip(*column, strict=True))) for column in list(zip(*rows, strict=True))[:3]]
+    return Truth(*exact, np.stack([row.cancelling for row in rows]))
+
+
+def dense_targets(batch: Batch) -> NDArray[np.float64]:
+    """Return the targets of a batch as an array like the prediction, labels as one-hot rows."""
+    if batch.target.ndim == batch.prediction.ndim:
+        return batch.target.astype(float)
+    return one_hot_targets(batch.target, batch.prediction.shape[-1])
+
+
+def ulp_errors(got: NDArray[np.float64], exact: Exact) -> NDArray[np.float64]:
+    """Return |got - exact| in ulp of the exact number, subnormal ones in units of the smallest subnormal; inf for NaN."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs((got - exact.nearest) / np.spacing(np.abs(exact.nearest)) - exact.remainder)
+    return np.where(got == exact.nearest, np.abs(exact.remainder), np.where(np.isnan(error), np.inf, error))
+
+
+def measure(batch: Batch, exact: Truth, got: Evaluation, semantics: Semantics = MATHEMATICAL) -> Iterator[Measured]:
+    """Yield the errors of each quantity.
+
+    A gradient through renormalised probabilities, T / P - t / p, cancels with hard labels too.
+    """
+    rows = batch.rows
+    yield Measured("value", ulp_errors(got.value.reshape(rows, -1), exact.value))
+    strict = ulp_errors(got.gradient, exact.gradient)
+    ulp = np.spacing(np.abs(exact.gradient.nearest))
+    mixed = strict * (ulp / (ulp + ADMITTED * exact.cancelling))
+    in_ulp = hard(batch) & (semantics.probability_sum == "as_given")
+    yield Measured("gradient", np.where(in_ulp, strict, mixed))
+    if got.target_gradient is not None:
+        yield Measured("target gradient", ulp_errors(got.target_gradient, exact.target_gradient))
+
+
+def hard(batch: Batch) -> NDArray[np.bool_]:
+    """Return which gradients belong to hard labels: of a whole row, or of an element where those are independent."""
+    targets = dense_targets(batch)
+    certain = (targets == 0) | (targets == 1)
+    if LOSSES[batch.loss].has_classes:
+        return (certain.all(-1) & (targets.sum(-1) == 1))[:, None]
+    return certain
+
+
+def certify(
+    loss: str, regime: str, semantics: Semantics = MATHEMATICAL, shapes: tuple[tuple[int, int], ...] = SHAPES
+) -> list[Line]:
+    """Return the worst error of each quantity of one loss in one regime, over all class counts."""
+    worst: dict[str, tuple[float, str]] = {}
+    for case in cases_of(loss, regime, shapes):
+        batch = fill(case, "float64")
+        got = evaluate(loss, batch.prediction, batch.target, semantics=semantics)
+        for quantity, error in measure(batch, truth_of(case, "float64", semantics), got, semantics):
+            row, entry = np.unravel_index(np.argmax(error), error.shape)
+            if error[row, entry] > worst.get(quantity, (-1.0, ""))[0]:
+                worst[quantity] = float(error[row, entry]), witness(batch, int(row), int(entry))
+    rows = sum(count for count, _ in shapes)
+    return [Line(loss, regime, name, rows, round(error, 3), text) for name, (error, text) in worst.items()]
+
+
+def witness(batch: Batch, row: int, entry: int) -> str:
+    """Return the row in a few numbers, or where to find it."""
+    prediction, target = batch.prediction[row].tolist(), batch.target[row].tolist()
+    if not LOSSES[batch.loss].has_classes:
+        return f"x = {prediction[entry]!r}, t = {target[entry]!r}"
+    if 2 * len(prediction) > READABLE:
+        return f"{batch.id} row {row}"
+    return f"x = {prediction}, label {target}" if LOSSES[batch.loss].target == "index" else f"x = {prediction}, t = {target}"
+
+
+def certificate() -> list[Line]:
+    """Return all lines, in the order of the losses and their regimes."""
+    return [line for loss in LOSSES for regime in regime_names(loss) for line in certify(loss, regime)]
+
+
+def main() -> None:
+    """Write the certificate."""
+    PATH.write_text(json.dumps([asdict(line) for line in certificate()], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

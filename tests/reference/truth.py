@@ -1,0 +1,214 @@
+"""The six losses and their gradients in interval arithmetic, one row at a time, written from the definitions.
+
+Nothing here is shared with `reference`: no pivot, no double-double, no closed form that avoids a cancellation. What
+cancels is computed again with more bits until the interval is negligibly narrow.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+from flint import arb, ctx
+from numpy.typing import NDArray
+
+from reference.semantics import MATHEMATICAL, Semantics
+
+PRECISIONS = (256, 640, 1280, 2560, 5120)
+"""Bits, tried in turn."""
+RELATIVE_BITS = 100
+"""A result is known when its radius is below 2^-100 of it ..."""
+NEGLIGIBLE = arb(2) ** -1174
+"""... or below 2^-100 of the smallest subnormal number."""
+OVERFLOW = arb(2) ** 1024 - arb(2) ** 970
+"""From here on rounding to nearest gives an infinity."""
+INFINITY = arb("inf")
+EPSILON = arb(1e-7)
+CLIP_HIGH = arb(1 - 1e-7)
+SMALLEST_DENOMINATOR = arb(float(np.float32(1e-12)))
+
+
+class Row(NamedTuple):
+    """One row as intervals; ``cancelling`` is the sum of the magnitudes of the terms that the gradient adds."""
+
+    value: list[arb]
+    gradient: list[arb]
+    target_gradient: list[arb]
+    cancelling: list[arb]
+
+
+class Exact(NamedTuple):
+    """Real numbers as the nearest float64 and what is left, in ulp of it."""
+
+    nearest: NDArray[np.float64]
+    remainder: NDArray[np.float64]
+
+
+class Truth(NamedTuple):
+    """The truth about one row, to 2^-100; ``cancelling`` in plain float64."""
+
+    value: Exact
+    gradient: Exact
+    target_gradient: Exact
+    cancelling: NDArray[np.float64]
+
+
+def truth(loss: str, prediction: Sequence[float], targets: Sequence[float], semantics: Semantics = MATHEMATICAL) -> Truth:
+    """Return value, gradient and target gradient of one row of soft targets (one-hot ones for an index loss).
+
+    A loss of independent outcomes has as many values as elements, the others one. The row holds no NaN; p lies in [0, 1]
+    and logits are finite or -inf.
+    """
+    for bits in PRECISIONS:
+        with _bits(bits):
+            row = _ROWS[loss]([arb(x) for x in prediction], [arb(t) for t in targets], semantics)
+            if all(_is_known(number) for numbers in row[:3] for number in numbers):
+                exact = [_nearest(numbers) for numbers in row[:3]]
+                return Truth(*exact, np.array([float(number) for number in row.cancelling]))
+    raise ArithmeticError(f"{loss}: {PRECISIONS[-1]} bits do not settle the row {list(prediction)}, {list(targets)}")
+
+
+@contextmanager
+def _bits(count: int) -> Iterator[None]:
+    before, ctx.prec = ctx.prec, count
+    try:
+        yield
+    finally:
+        ctx.prec = before
+
+
+def _is_known(number: arb) -> bool:
+    return number == INFINITY or number == -INFINITY or number.rel_accuracy_bits() > RELATIVE_BITS or number.rad() < NEGLIGIBLE
+
+
+def _nearest(numbers: list[arb]) -> Exact:
+    nearest = np.array([_rounded(number) for number in numbers])
+    ulp = np.spacing(np.abs(nearest))
+    left = [float((n - arb(f)) / arb(u)) if np.isfinite(f) else 0.0 for n, f, u in zip(numbers, nearest, ulp, strict=True)]
+    return Exact(nearest, np.array(left))
+
+
+def _rounded(number: arb) -> float:
+    if abs(number) >= OVERFLOW:
+        return float("inf") if number > 0 else float("-inf")
+    return float(number.mid())
+
+
+def _binary(probabilities: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    """-t log p - (1 - t) log(1 - p), element by element."""
+    rows = [_binary_element(p, t, semantics.log_of_zero) for p, t in zip(probabilities, targets, strict=True)]
+    return Row(*map(list, zip(*rows, strict=True)))
+
+
+def _binary_element(p: arb, t: arb, guard: str) -> tuple[arb, arb, arb, arb]:
+    here = _guarded(p, guard)
+    there = 1 - here if guard == "clip_1e-7" else _guarded(1 - p, guard)
+    log_here, log_there = _negative_log(here, guard), _negative_log(there, guard)
+    value = _times(t, log_here) + _times(1 - t, log_there)
+    if guard == "floor_100":
+        spread = p * (1 - p)
+        gradient = (p - t) / (spread if spread > SMALLEST_DENOMINATOR else SMALLEST_DENOMINATOR)
+        return value, gradient, log_here - log_there, abs(gradient)
+    falling, rising = _over(t, here), _over(1 - t, there)
+    inside = _derivative(p, guard)
+    return value, inside * (rising - falling), log_here - log_there, inside * (falling + rising)
+
+
+def _categorical(probabilities: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    """-sum t log q, q the guarded and renormalised probabilities."""
+    guard, whole = semantics.log_of_zero, sum(probabilities, arb(0))
+    before, after = (semantics.probability_sum == name for name in ("renormalised", "renormalised_after_guard"))
+    shares = [p / whole for p in probabilities] if before else probabilities
+    q = [_guarded(p, guard) for p in shares]
+    inside = [_derivative(p, guard) for p in shares]
+    if after:
+        whole = sum(q, arb(0))
+        q = [p / whole for p in q]
+    logs = [_negative_log(p, guard) for p in q]
+    value = sum((_times(t, log) for t, log in zip(targets, logs, strict=True)), arb(0))
+    slopes = [_over(t, p) for t, p in zip(targets, q, strict=True)]
+    if not before and not after:
+        gradient = [-slope * i for slope, i in zip(slopes, inside, strict=True)]
+        return Row([value], gradient, logs, [abs(g) for g in gradient])
+    if before:
+        slopes, inside = [slope * i for slope, i in zip(slopes, inside, strict=True)], [arb(1)] * len(inside)
+        q = shares
+    mean = sum((slope * p for slope, p in zip(slopes, q, strict=True)), arb(0))
+    gradient = [i * (mean - slope) / whole for slope, i in zip(slopes, inside, strict=True)]
+    return Row([value], gradient, logs, [i * (mean + slope) / whole for slope, i in zip(slopes, inside, strict=True)])
+
+
+def _sigmoid(logits: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    """-t log sigmoid(x) - (1 - t) log sigmoid(-x), element by element."""
+    probabilities = [_sigmoid_of(x) for x in logits]
+    pairs = list(zip(logits, targets, strict=True))
+    return Row(
+        [_times(t, _softplus(-x)) + _times(1 - t, _softplus(x)) for x, t in pairs],
+        [p - t for p, t in zip(probabilities, targets, strict=True)],
+        [-x for x in logits],
+        [p + abs(t) for p, t in zip(probabilities, targets, strict=True)],
+    )
+
+
+def _sigmoid_of(x: arb) -> arb:
+    small = (-abs(x)).exp()
+    return 1 / (1 + small) if x >= 0 else small / (1 + small)
+
+
+def _softplus(x: arb) -> arb:
+    """log(1 + exp(x)), its exponential never larger than 1."""
+    return (x if x > 0 else arb(0)) + (1 + (-abs(x)).exp()).log()
+
+
+def _softmax(logits: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    """-sum t log softmax(x)."""
+    largest = max(logits, key=float)
+    exponentials = [arb(0) if x == -INFINITY else (x - largest).exp() for x in logits]
+    whole, weight = sum(exponentials, arb(0)), sum(targets, arb(0))
+    log_whole = whole.log()
+    logs = [INFINITY if x == -INFINITY else log_whole - (x - largest) for x in logits]
+    shares = [weight * e / whole for e in exponentials]
+    return Row(
+        [sum((_times(t, log) for t, log in zip(targets, logs, strict=True)), arb(0))],
+        [p - t for p, t in zip(shares, targets, strict=True)],
+        logs,
+        [p + abs(t) for p, t in zip(shares, targets, strict=True)],
+    )
+
+
+_ROWS = {
+    "binary_cross_entropy": _binary,
+    "categorical_cross_entropy": _categorical,
+    "sparse_categorical_cross_entropy": _categorical,
+    "sigmoid_cross_entropy_with_logits": _sigmoid,
+    "softmax_cross_entropy_with_logits": _softmax,
+    "sparse_softmax_cross_entropy_with_logits": _softmax,
+}
+
+
+def _guarded(p: arb, guard: str) -> arb:
+    if guard == "add_1e-7":
+        return p + EPSILON
+    if guard == "clip_1e-7":
+        return EPSILON if p < EPSILON else CLIP_HIGH if p > CLIP_HIGH else p
+    return p
+
+
+def _derivative(p: arb, guard: str) -> arb:
+    """The derivative of the guarded probability with respect to ``p``."""
+    return arb(0) if guard == "clip_1e-7" and (p < EPSILON or p > CLIP_HIGH) else arb(1)
+
+
+def _negative_log(p: arb, guard: str) -> arb:
+    log = INFINITY if p == 0 else -p.log()
+    return arb(100) if guard == "floor_100" and log > 100 else log
+
+
+def _times(weight: arb, term: arb) -> arb:
+    """weight * term, 0 * inf = 0."""
+    return arb(0) if weight == 0 else weight * term
+
+
+def _over(weight: arb, p: arb) -> arb:
+    """weight / p, 0 / 0 = 0."""
+    return arb(0) if weight == 0 else INFINITY if p == 0 else weight / p

@@ -1,0 +1,64 @@
+"""The gate: each way to fail, alone and together."""
+
+from dataclasses import replace
+
+import pytest
+
+from reports.gate import gate
+from reports.record import FAILING, VERDICTS
+from tests.reports.synthetic import make_file, make_header, make_record
+
+GOOD = make_file(make_record(), make_record("known defect"), make_record("documented divergence"), make_record("unsupported"))
+
+
+def test_a_run_as_expected_passes():
+    assert gate([GOOD], [], ["pytorch"]) == (0, [])
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_only_news_fails(verdict):
+    code, reasons = gate([make_file(make_record(), make_record(verdict))], [], [])
+    assert code == (1 if verdict in FAILING else 0)
+    assert len(reasons) == code
+
+
+def test_the_reason_counts_the_verdict_and_names_the_first_question():
+    file = make_file(make_record(), make_record("defect", clause="SPARSE-7"), make_record("defect"))
+    assert gate([file], [], [])[1] == [
+        "pytorch.jsonl has 2 new defects, the first at SPARSE-7 float32 eager torch.nn.functional.cross_entropy."
+    ]
+
+
+def test_a_stale_expectation_fails():
+    code, reasons = gate([make_file(make_record(), stale=["entry 3"])], [], [])
+    assert code == 1 and "entry 3" in reasons[0]
+
+
+INCOMPLETE = {
+    "no result": ([], [], []),
+    "no records": ([make_file()], [], []),
+    "no answer": ([make_file(make_record("not run"), make_record("unsupported"))], [], []),
+    "required adapter": ([GOOD], [], ["pytorch", "jax"]),
+    "no footer": ([replace(GOOD, footer=None)], [], []),
+    "incomplete": ([make_file(make_record(), complete=False)], [], []),
+    "problem": ([GOOD], ["x.jsonl, line 3: the line is malformed; run the suite again"], []),
+}
+
+
+@pytest.mark.parametrize("case", INCOMPLETE)
+def test_what_is_incomplete_is_never_green(case):
+    code, reasons = gate(*INCOMPLETE[case])
+    assert code == 3 and len(reasons) == 1
+
+
+def test_incomplete_outranks_news_and_the_reasons_are_worst_first():
+    news = make_file(make_record("fixed"), make_record("crash"), name="a.jsonl", header=make_header("a"), complete=False)
+    code, reasons = gate([news], ["b.jsonl, line 1: the file is empty; run the suite again"], ["c"])
+    assert code == 3
+    assert [reason.split(",")[0][:26] for reason in reasons] == [
+        "There is no result file of",
+        "b.jsonl",
+        "a.jsonl says that its run ",
+        "a.jsonl has 1 crash",
+        "a.jsonl has 1 fixed defect",
+    ]

@@ -1,0 +1,258 @@
+"""The page: whole, self-contained, small, and inert whatever the result files hold."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+
+from reports.html import TEMPLATES, breakable, link, make_headline, render, split_api
+from reports.record import VERDICTS, CertificateLine, Record
+from reports.results import ResultFile
+from reports.wording import format_error
+from tests.reports.synthetic import APIS, make_file, make_finding, make_record, make_run
+
+VOID = {"meta", "input", "wbr", "br", "hr", "img", "link"}
+RUNS = [make_run(adapter) for adapter in APIS]
+
+
+class Page(HTMLParser):
+    """What a browser would see: the elements with their attributes, the text, and whether every element is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.texts: dict[str, list[str]] = {}
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data):
+        self.texts.setdefault(self.open[-1] if self.open else "", []).append(data)
+
+    def attributes(self, name: str) -> list[str]:
+        return [attributes[name] or "" for _, attributes in self.elements if name in attributes]
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(text for tag, texts in self.texts.items() for text in texts if tag != "script").split())
+
+
+def poison(item, text):
+    """Return a struct with the text in place of every string that its type leaves free."""
+    if isinstance(item, msgspec.Struct):
+        fixed = {"verdict"} | ({"quantity"} if isinstance(item, CertificateLine) else set())
+        free = [name for name in item.__struct_fields__ if name not in fixed]
+        return msgspec.structs.replace(item, **{name: poison(getattr(item, name), text) for name in free})
+    if isinstance(item, list):
+        return [poison(part, text) for part in item]
+    if isinstance(item, dict):
+        return {f"{text} {key}": poison(value, text) for key, value in item.items()}
+    return f"{text} {item}" if isinstance(item, str) else item
+
+
+def poisoned_file(text: str) -> ResultFile:
+    """Return a file with every verdict, in which every string is the text."""
+    records: list[Record] = [
+        make_record(verdict, saturates="s", reason=reason, upstream="u", regimes={"offset": 1})
+        for verdict in VERDICTS
+        for reason in ("", "r")
+    ]
+    file = make_file(*records, stale=["stale"])
+    bare = {"header": poison(file.header, text), "records": [poison(record, text) for record in records]}
+    return replace(file, **bare, footer=poison(file.footer, text))
+
+
+@pytest.mark.parametrize(
+    "runs", [RUNS, RUNS[:1], [make_run("jax", news=False)], [], [make_file()], [replace(RUNS[0], footer=None)]]
+)
+def test_the_page_is_well_formed_and_its_links_lead_somewhere(runs):
+    page = Page(render(runs, []))
+    anchors = page.attributes("id")
+    assert page.open == []
+    assert len(anchors) == len(set(anchors))
+    assert {target[1:] for target in page.attributes("href") if target.startswith("#")} <= set(anchors)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "</script><script>alert(1)</script>",
+        "</pre></details><img src=x onerror=alert(1)>",
+        '" onmouseover="alert(1)" x=\'',
+        "' onfocus='alert(1)' autofocus='",
+        "javascript:alert(1)",
+        "{{ 7 * 7 }}{% raw %}",
+        "<!-- ",
+    ],
+)
+def test_nothing_in_a_result_file_comes_alive(text):
+    html = render([poisoned_file(text)], [f"{text} problem"], [text])
+    page, clean = Page(html), Page(render([poisoned_file("clean")], ["clean problem"], ["clean"]))
+    assert [tag for tag, _ in page.elements if tag != "wbr"] == [tag for tag, _ in clean.elements if tag != "wbr"]
+    assert {name for _, attributes in page.elements for name in attributes} == {
+        name for _, attributes in clean.elements for name in attributes
+    }
+    assert page.texts["script"] == [(TEMPLATES / "report.js").read_text()]
+    assert all(target.startswith("#") or target.startswith("https://") for target in page.attributes("href"))
+    assert " ".join(text.split()) in page.text.replace("\u200b", "")
+
+
+def test_every_attribute_is_quoted():
+    for template in TEMPLATES.glob("*.j2"):
+        assert not re.search(r"=\{[{%]", re.sub(r"<script>.*", "", template.read_text(encoding="utf-8"))), template.name
+
+
+def test_only_web_addresses_become_links():
+    schemes = "javascript:alert(1) javascript://a.org/%0aalert(1) JaVaScRiPt:x data:text/html,x ftp://c.org //d.org https:["
+    text = f"https://a.org/1 {schemes} http://b.org"
+    assert Page(str(link(text))).attributes("href") == ["https://a.org/1", "http://b.org"]
+    assert "javascript:alert" in Page(str(link(text))).text
+
+
+def test_the_page_asks_nothing_of_the_network():
+    page = Page(render(RUNS, []))
+    assert not {tag for tag, _ in page.elements} & {"link", "img", "iframe", "object", "embed", "form", "base"}
+    assert not page.attributes("src")
+    assert "url(" not in render(RUNS, []) and "@import" not in render(RUNS, [])
+    (policy,) = [attributes["content"] for tag, attributes in page.elements if "http-equiv" in attributes]
+    assert policy and policy.startswith("default-src 'none'") and "script-src 'unsafe-inline'" not in policy
+
+
+def test_three_whole_frameworks_fit_in_two_megabytes_with_every_finding_shown():
+    html = render(RUNS, [])
+    assert sum(len(run.records) for run in RUNS) > 4_000
+    assert sum(record.finding is not None for run in RUNS for record in run.records) > 450
+    assert len(html.encode()) < 2_000_000
+    assert "have no room here" not in html
+    assert html.count('class="finding') > 150
+
+
+def test_findings_that_do_not_fit_are_counted_mildest_first():
+    long = "x" * 10_000
+    records = [
+        make_record("defect", api=f"api_{number}", worst=float(number), finding=make_finding(reproducer=long))
+        for number in range(1, 301)
+    ]
+    page = Page(html := render([make_file(*records)], []))
+    shown = sum(attributes.get("class") == "finding v-defect" for _, attributes in page.elements)
+    assert len(html.encode()) < 2_000_000
+    assert 0 < shown < 300 and f"{300 - shown} findings, the mildest, have no room here" in page.text
+    assert {target[1:] for target in page.attributes("href") if target.startswith("#")} <= set(page.attributes("id"))
+
+
+def test_the_finding_says_what_it_must():
+    finding = make_finding(got="0.125", expected="0.0625")
+    record = make_record(
+        "known defect",
+        reason="the reason",
+        upstream="https://example.org/issue",
+        regimes={"offset": 3},
+        bias=0.25,
+        worst=5e4,
+        finding=finding,
+    )
+    text = Page(render([make_file(record)], [])).text
+    for said in (finding.statement, finding.got, finding.expected, finding.case, finding.command, finding.prediction):
+        assert said in text
+    for said in (
+        "the reason",
+        "https://example.org/issue",
+        "offset: 3",
+        "1.17e7 ulp, 1.73e7 \u00d7 the bound",
+        "bias 0.25 u",
+        "SPARSE-1",
+    ):
+        assert said in text
+    assert " ".join(finding.reproducer.split()) in text
+
+
+def test_the_matrix_leads_to_the_worst_finding():
+    records = [make_record("known defect", clause="SPARSE-2"), make_record("crash"), make_record(api="other")]
+    page = Page(render([make_file(*records)], []))
+    chips = [
+        (attributes["class"], attributes["href"])
+        for _, attributes in page.elements
+        if "chip" in (attributes.get("class") or "")
+    ]
+    assert chips == [("chip v-crash", "#finding-1"), ("chip v-conforms", "#clause-by-clause")]
+
+
+def test_the_rest_of_the_page_says_what_the_files_hold():
+    text = Page(render(RUNS, [])).text
+    header = RUNS[0].header
+    for said in (
+        header.processor,
+        header.platform,
+        header.commit,
+        "pytorch 2.13.0",
+        "framework 31.2, compilers 4.1, suite 20.5",
+    ):
+        assert said in text
+    for said in (*header.losses, *header.losses.values(), header.choice_points[0].question, header.certificate[0].witness):
+        assert said in text
+    for said in (header.clauses[-1].id, header.clauses[-1].sentence, "returns 0 from a margin of 16.64", "absolute"):
+        assert said in text
+    assert " ".join(header.bindings[0].source.split()) in text
+
+
+def test_problems_are_on_the_page():
+    assert (
+        "x.jsonl, line 1: the file is empty"
+        in Page(render([], ["x.jsonl, line 1: the file is empty; run the suite again"])).text
+    )
+
+
+def test_two_files_of_one_environment_are_two_columns():
+    page = Page(render([make_file(make_record(), name="a.jsonl"), make_file(make_record(), name="b.jsonl")], []))
+    assert page.attributes("data-label") == ["a", "b"]
+
+
+def test_the_page_is_the_same_each_time():
+    assert render(RUNS, []) == render([make_run(adapter) for adapter in APIS], [])
+
+
+def test_the_headline_is_the_outcome_of_the_gate():
+    news = [make_file(make_record("crash"), make_record("defect"), make_record("defect"), make_record("changed"), stale=["x"])]
+    assert make_headline(1, news) == "Fails: 1 crash, 2 defects, 1 changed, 1 stale expectation in 4 questions."
+    assert make_headline(0, [make_file(make_record())]).startswith("As expected")
+    assert make_headline(3, [make_file(make_record())]) == "Incomplete: no failure so far in 1 questions."
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (0.0, "0"), (0.9999985, "0.9999985"), (1.0, "1"), (1.00002, "1.00002"),
+        (0.934, "0.934"), (17.26, "17.3"), (172.4, "172"),
+        (9_999.9, "10,000"), (17_300_000.0, "1.73e7"),
+        (4.1e-8, "4.1e-8"), (-31.0, "-31"), ("nan", "NaN"), ("inf", "∞"), ("-inf", "-∞"),
+    ],
+)  # fmt: skip
+def test_an_error_has_three_digits(error, text):
+    assert format_error(error) == text
+
+
+def test_long_names_may_break_and_are_escaped_once():
+    assert str(breakable("a.b_c<&")) == "a.<wbr>b_<wbr>c&lt;&amp;"
+
+
+@pytest.mark.parametrize(
+    ("api", "parts"),
+    [
+        ("torch.nn.functional.nll_loss over torch.log", ("torch.nn.functional.", "nll_loss over torch.log")),
+        ("tf.keras.losses.BinaryCrossentropy(from_logits=1.0)", ("tf.keras.losses.", "BinaryCrossentropy(from_logits=1.0)")),
+        ("loss", ("", "loss")),
+    ],
+)
+def test_an_api_splits_into_module_and_name(api, parts):
+    assert split_api(api) == parts
