@@ -25,15 +25,16 @@ def sigmoid_bounds(
 
     Gradient g = sg(x) - t:
 
-    - auto, autodiff of split: u [(1 - t) + (c_e + 4) sg(-x) + 2 \|g\|]
+    - auto, autodiff of split: u [(1 - t) + (c_e + 4) sg(-x) + 2 \|g\|]; of fold, where an upstream gradient multiplies the
+      terms of max(x, 0) - x t apart: u t more where t is not 0 or 1
     - direct, sigmoid(x) - t: u [(c_e + 3) sg(x) + 2 \|g\|]
     - pair, (1 - t) sg(x) - t sg(-x): u [(c_e + 4) (t sg(-x) + (1 - t) sg(x)) + 2 \|g\|]
     - lse, the same with sg(x) = exp(x - sp(x)): pair + u (t sg(-x) + (1 - t) sg(x)) [\|x\| + (2 + c_1 + c_e) l1]: exp magnifies
       the error of its argument, that is of the logarithm in sp(x), (c_1 + c_e) l1, and of the two roundings of sp(x) and of
       the difference, which is -sp(-x): sp(x) + sp(-x) = \|x\| + 2 l1
 
-    Target gradient -x: split and fold multiply x by one, u \|x\|; pair subtracts sp(x) from sp(-x), of which each has the
-    error (c_1 + c_e) l1 of its logarithm and one rounding: u [2 (c_1 + c_e) l1 + sp(x) + sp(-x) + \|x\|].
+    Target gradient -x: split and fold multiply x by one, u \|x\|; pair subtracts sp(x) from sp(-x), of which each is known
+    relative to itself, also as log1p(exp(x)): u [(c_1 + c_e + 1) (sp(x) + sp(-x)) + \|x\|].
 
     At x = +-inf every form that has a value is exact there: no term of \|x\| counts.
     """
@@ -49,17 +50,17 @@ def sigmoid_bounds(
     here, there = np.abs(targets), np.abs(1 - targets)
     flushed = 4 * precision.smallest
 
+    soft = np.where((targets == 0) | (targets == 1), 0.0, here)
     if grade.value == "split":
         terms = 2 * u * there * size + (logarithm + 3) * u * (fall + l1)
     elif grade.value == "fold":
-        linear = np.where((targets == 0) | (targets == 1), 0.0, here * size)
-        terms = u * linear + u * np.where(positive, there, here) * size + logarithm * u * l1
+        terms = u * soft * size + u * np.where(positive, there, here) * size + logarithm * u * l1
     else:
         terms = (logarithm + 3) * u * (here * (fall + l1) + there * (rise + l1))
     value_bound = terms + u * np.abs(value) + flushed
 
     if grade.gradient == "auto":
-        slopes = there + (EXP_ERROR + 4) * down
+        slopes = there + (EXP_ERROR + 4) * down + (soft if grade.value == "fold" else 0.0)
     elif grade.gradient == "direct":
         slopes = (EXP_ERROR + 3) * up
     else:
@@ -70,5 +71,5 @@ def sigmoid_bounds(
 
     target_bound = u * size + flushed
     if grade.value == "pair":
-        target_bound = target_bound + u * (size + 2 * (logarithm + 1) * l1)
+        target_bound = target_bound + (logarithm + 1) * u * (size + 2 * l1)
     return value_bound, gradient_bound, target_bound

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from reference import doubledouble, plain
 from reference.doubledouble import Array
 from reference.losses import LOSSES, Loss
-from reference import doubledouble, plain
 from reference.precision import PRECISIONS, Precision
 from reference.probability import binary_cross_entropy, categorical_cross_entropy
 from reference.semantics import MATHEMATICAL, Semantics
@@ -108,35 +108,56 @@ def _at_infinite_logits(value: Array, x: Array, t: Array, semantics: Semantics) 
 
 def _evaluate_index(spec: Loss, x: Array, labels: NDArray, semantics: Semantics, precision: Precision) -> Evaluation:
     if labels.shape != x.shape[:-1]:
-        raise ValueError(f"{spec.name}: the prediction has shape {x.shape}, so the labels need {x.shape[:-1]}, not {labels.shape}")
+        raise ValueError(
+            f"{spec.name}: the prediction has shape {x.shape}, so the labels need {x.shape[:-1]}, not {labels.shape}"
+        )
     classes = x.shape[-1]
-    negative, large = labels < 0, labels >= classes
-    for outside, point in ((negative, "negative_index"), (large, "index_too_large")):
-        if outside.any() and getattr(semantics, point) == "error":
-            raise IndexError(f"label {labels[outside].flat[0]} is out of range for {classes} classes: use 0 to {classes - 1}")
-    if semantics.negative_index == "wrap":
-        labels = np.where(negative, labels + classes, labels)
-    safe = np.clip(labels, 0, max(classes - 1, 0))
-    one_hot = one_hot_targets(safe, classes)
+    one_hot = one_hot_targets(_labels_in_range(labels, classes, semantics), classes)
     # A masked class is never multiplied by a target of 0 where the label picks its class out.
     soft = _evaluate_dense(LOSSES[_DENSE[spec.name]], x, one_hot, replace(semantics, masked_class="zero"), precision)
     value, gradient = soft.value.copy(), soft.gradient.copy()
-    for outside, point in ((negative, "negative_index"), (large, "index_too_large")):
-        picked = getattr(semantics, point)
-        if picked in ("nan", "zero"):
-            value[outside] = gradient[outside] = np.nan if picked == "nan" else 0.0
-        elif picked == "nan_value":
-            value[outside] = np.nan
-            gradient[outside] += one_hot[outside]
+    for outside, picked in ((labels < 0, semantics.negative_index), (labels >= classes, semantics.index_too_large)):
+        if not outside.any() or picked not in ("nan", "zero", "nan_value"):
+            continue
+        value[outside] = 0.0 if picked == "zero" else np.nan
+        gradient[outside] = (
+            _gradient_of_no_label(spec, x[outside], semantics, precision) if picked == "nan_value" else value[outside][:, None]
+        )
     return Evaluation(value, gradient, None)
+
+
+def _labels_in_range(labels: NDArray, classes: int, semantics: Semantics) -> NDArray:
+    """Return a class for every label: the one that the semantics gives to a label out of range, if it gives one.
+
+    Raises:
+        IndexError: a label out of range, where that is what it means.
+    """
+    negative, large = labels < 0, labels >= classes
+    wraps = semantics.negative_index == "wrap"
+    for outside, wrong in (
+        (negative, semantics.negative_index == "error"),
+        (labels < -classes, wraps),
+        (large, semantics.index_too_large == "error"),
+    ):
+        if wrong and outside.any():
+            first = labels[outside].flat[0]
+            raise IndexError(
+                f"label {first} is out of range for {classes} classes: use {-classes if wraps else 0} to {classes - 1}"
+            )
+    wrapped = np.where(negative, labels + classes, labels) if wraps else labels
+    return np.clip(wrapped, 0, max(classes - 1, 0))
+
+
+def _gradient_of_no_label(spec: Loss, x: Array, semantics: Semantics, precision: Precision) -> Array:
+    """Return p - t for targets t of 0: the softmax of logits, and 0 for probabilities."""
+    unscaled = replace(semantics, unnormalised_gradient="unscaled")
+    return _evaluate_dense(LOSSES[_DENSE[spec.name]], x, np.zeros_like(x), unscaled, precision).gradient
 
 
 _DENSE = {
     "sparse_categorical_cross_entropy": "categorical_cross_entropy",
     "sparse_softmax_cross_entropy_with_logits": "softmax_cross_entropy_with_logits",
 }
-
-
 
 
 def one_hot_targets(labels: NDArray, classes: int) -> Array:

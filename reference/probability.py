@@ -29,26 +29,27 @@ def binary_cross_entropy(
     Args:
         probabilities: any shape, in [0, 1].
         targets: the same shape, finite.
+        semantics: the guard of log 0.
+        precision: the dtype that is judged.
+        am: `reference.doubledouble`, or `reference.plain` to judge float32.
 
     Returns:
-        value, gradient, target gradient, of the shape of the probabilities: float64, in double-double errors below 2 ulp; where the two
-        terms of a gradient cancel (p near t), below 2 (ulp(g) + 2^-20 u (t / p + (1 - t) / (1 - p))).
+        value, gradient, target gradient, of the shape of the probabilities: float64, in double-double errors below 2 ulp;
+        where the two terms of a gradient cancel (p near t), below 2 (ulp(g) + 2^-20 u (t / p + (1 - t) / (1 - p))).
 
     Source: Bishop, Pattern Recognition and Machine Learning (2006), equation 4.90.
     """
     guard = semantics.log_of_zero
     one_minus_t = _complement(targets, am)
+    here, inside = _guarded(am.exactly(probabilities), guard, precision, am)
     if guard == "clip_1e-7":
-        here, inside = _guarded(am.exactly(probabilities), guard, precision, am)
         there = _complement(am.high(here), am)
     else:
-        here, inside = _guarded(am.exactly(probabilities), guard, precision, am)
         there, _ = _guarded(_complement(probabilities, am), guard, precision, am)
-    log_here, log_there = _negative_log(here, guard, am), _negative_log(there, guard, am)
-    if guard in ("none", "floor_100"):
-        small = np.abs(probabilities) < 0.5  # where plain float64 would round 1 - p
-        near = am.negate(am.log1p(am.exactly(np.where(small, -probabilities, 0.0))))
-        log_there = am.select(small, near, log_there)
+    log_here = _negative_log(here, guard, am)
+    log_there = (
+        _negative_log(there, guard, am) if guard.endswith("1e-7") else _negative_log_complement(probabilities, guard, am)
+    )
     value = _sum(_weighted(am.exactly(targets), log_here, am), _weighted(one_minus_t, log_there, am), am)
     if guard == "floor_100":
         gradient = _floored_gradient(probabilities, targets, am)
@@ -81,6 +82,9 @@ def categorical_cross_entropy(
     Args:
         probabilities: (rows, classes), in [0, 1]; they need not sum to one.
         targets: (rows, classes), finite.
+        semantics: the guard of log 0, and whether probabilities are renormalised.
+        precision: the dtype that is judged.
+        am: `reference.doubledouble`, or `reference.plain` to judge float32.
 
     Returns:
         value (rows,), gradient (rows, classes), target gradient (rows, classes): float64, in double-double errors below 2 ulp.
@@ -125,6 +129,7 @@ def _through_normalisation(slope: Number, kept: Number, sums: Number, p: Array, 
         kept: h, the target as far as the guard of the logarithm lets it through.
         sums: P.
         p: as given.
+        am: the arithmetic.
     """
     far = np.abs(am.high(slope)) >= LARGE  # no guard is active there, and h / (q P) is t / p
     mean = am.each(lambda part: part[:, None] + np.zeros_like(p), am.total(kept))
@@ -166,10 +171,21 @@ def _negative_log(p: Number, guard: str, am: Arithmetic) -> Number:
     usable = (whole > 0) & np.isfinite(whole)
     result = am.negate(am.log(am.select(usable, p, am.exactly(np.ones_like(whole)))))
     special = np.where(whole == 0, np.inf, np.where(whole == np.inf, -np.inf, np.nan))
-    result = am.select(usable, result, am.exactly(special))
+    return _floored(am.select(usable, result, am.exactly(special)), guard, am)
+
+
+def _negative_log_complement(p: Array, guard: str, am: Arithmetic) -> Number:
+    """Return -log(1 - p) without rounding 1 - p, at most 100 where that is the guard; +inf at 1, NaN above it or at NaN."""
+    usable = (p < 1) & np.isfinite(p)
+    result = am.negate(am.log1p(am.exactly(np.where(usable, -p, 0.0))))
+    special = np.where(p == 1, np.inf, np.where(p == -np.inf, -np.inf, np.nan))
+    return _floored(am.select(usable, result, am.exactly(special)), guard, am)
+
+
+def _floored(log: Number, guard: str, am: Arithmetic) -> Number:
     if guard == "floor_100":
-        result = am.select(am.high(result) > FLOOR, am.exactly(np.full_like(whole, FLOOR)), result)
-    return result
+        log = am.select(am.high(log) > FLOOR, am.exactly(np.full_like(am.high(log), FLOOR)), log)
+    return log
 
 
 def _weighted(weight: Number, term: Number, am: Arithmetic) -> Number:

@@ -21,8 +21,8 @@ def sigmoid_cross_entropy(logits: Array, targets: Array, am: Arithmetic) -> tupl
         am: `reference.doubledouble`, or `reference.plain` to judge float32 and below.
 
     Returns:
-        value, gradient, target gradient, of the shape of the logits: float64, in double-double errors below 2 ulp; a gradient that cancels
-        (sigmoid(x) near t) errs by at most 2 (ulp(g) + 2^-20 u (sigmoid(x) + |t|)).
+        value, gradient, target gradient, of the shape of the logits: float64, in double-double errors below 2 ulp; a
+        gradient that cancels (sigmoid(x) near t) errs by at most 2 (ulp(g) + 2^-20 u (sigmoid(x) + |t|)).
 
     Source: Bishop, Pattern Recognition and Machine Learning (2006), section 4.3.2.
     """

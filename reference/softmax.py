@@ -35,8 +35,8 @@ def softmax_cross_entropy(logits: Array, targets: Array, am: Arithmetic, *, scal
         scaled: with False the gradient is p - t, the derivative only where T = 1.
 
     Returns:
-        value (rows,), gradient (rows, classes), target gradient (rows, classes): float64, in double-double errors below 2 ulp; a gradient
-        that cancels (T p near t) errs by at most 2 (ulp(g) + 2^-20 u (T p + |t|)).
+        value (rows,), gradient (rows, classes), target gradient (rows, classes): float64, in double-double errors below
+        2 ulp; a gradient that cancels (T p near t) errs by at most 2 (ulp(g) + 2^-20 u (T p + |t|)).
 
     Source: Goodfellow, Bengio and Courville, Deep Learning (2016), section 6.2.2.3; Blanchard, Higham and Higham,
     "Accurately computing the log-sum-exp and softmax functions", IMA J. Numer. Anal. 41(4) (2021).

@@ -64,7 +64,8 @@ def _estimate_size(group: merge.FindingGroup) -> int:
 def index_anchors(causes: Sequence[ShownCause]) -> dict[tuple, str]:
     """Return the anchor of the worst finding by column, loss and API, and by column, loss, API and clause."""
     anchors: dict[tuple, str] = {}
-    for shown in (shown for cause in causes for shown in cause.groups):
+    found = [shown for cause in causes for shown in cause.groups]
+    for shown in sorted(found, key=lambda shown: merge.badness(shown.group.worst)):
         record = shown.group.worst
         key = shown.group.column, record.loss, record.api
         anchors.setdefault(key, shown.anchor)

@@ -179,7 +179,7 @@ def test_truth_agrees_with_decimal_arithmetic():
     with localcontext() as context:
         context.prec = 60
         small = (1 + Decimal(-17).exp()).ln()
-        half = -(Decimal(0.25).ln() + Decimal(0.75).ln()) / 2
+        half = -(Decimal("0.25").ln() + Decimal("0.75").ln()) / 2
     softmax = truth("softmax_cross_entropy_with_logits", [17.0, 0.0], [1.0, 0.0])
     binary = truth("binary_cross_entropy", [0.25], [0.5])
     assert (softmax.value.nearest, binary.value.nearest) == (float(small), float(half))

@@ -105,7 +105,7 @@ def _picked_losses(x: NDArray, labels: NDArray) -> Bounded:
     """Return -x at the labels; exact in float32, and in float64 but for the exponential that the reference is given."""
     probabilities = np.exp(x.astype(np.float64) - 1)
     losses = evaluate("sparse_categorical_cross_entropy", probabilities, labels).value
-    roundings = bounds_rounding.EXP_ERROR + 5  # x - 1, its return, and the reference (2 ulp at most, 3 roundings of numbers below 1)
+    roundings = bounds_rounding.EXP_ERROR + 4  # x - 1, its return, and the 2 ulp of the reference, of numbers up to 1
     return Bounded(losses - 1, np.full(losses.shape, roundings * PRECISIONS["float64"].u))
 
 
@@ -132,7 +132,8 @@ def _weighted_mean(value: NDArray, bound: NDArray, weight: NDArray) -> Bounded:
     """Return sum w l / sum w: both sums and their quotient are rounded."""
     whole, off = weight.sum(), _sum_bound(weight, np.zeros_like(weight))
     mean = value.sum() / whole
-    return Bounded(mean, (_sum_bound(value, bound) + np.abs(mean) * off) / (whole - off) * (1 + UNIT) + UNIT * np.abs(mean) + SMALLEST)
+    quotient = (_sum_bound(value, bound) + np.abs(mean) * off) / (whole - off)
+    return Bounded(mean, quotient * (1 + UNIT) + UNIT * np.abs(mean) + SMALLEST)
 
 
 def _worst(got: NDArray, reference: Bounded) -> float:

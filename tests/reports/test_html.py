@@ -178,14 +178,21 @@ def test_the_finding_says_what_it_must():
 
 
 def test_the_matrix_leads_to_the_worst_finding():
-    records = [make_record("known defect", clause="SPARSE-2"), make_record("crash"), make_record(api="other")]
+    records = [make_record("known defect", clause="SPARSE-2"), make_record("crash", worst=9.0), make_record(api="other")]
+    records += [
+        make_record("crash", api=api, worst=worst, reason="r") for api, worst in (("third", 99.0), (records[1].api, 2.0))
+    ]
     page = Page(render([make_file(*records)], []))
     chips = [
         (attributes["class"], attributes["href"])
         for _, attributes in page.elements
         if "chip" in (attributes.get("class") or "")
     ]
-    assert chips == [("chip v-crash", "#finding-1"), ("chip v-conforms", "#clause-by-clause")]
+    assert chips == [
+        ("chip v-crash", "#finding-1"),
+        ("chip v-crash", "#finding-3"),
+        ("chip v-conforms", "#clause-by-clause"),
+    ]
 
 
 def test_the_rest_of_the_page_says_what_the_files_hold():
