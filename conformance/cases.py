@@ -138,7 +138,7 @@ def fill(case: Case, dtype: str) -> Batch:
         prediction[rows], labels[rows] = known[name].fill(generator, count, case.classes, limits(dtype))
     regimes = tuple(case.regimes[i % len(case.regimes)] for i in range(case.rows))
     values = prediction.astype(dtype)
-    target = labels if spec.target == "index" else _targets(spec, generator, values, labels).astype(dtype)
+    target = labels if spec.target == "index" else _normal_numbers(_targets(spec, generator, values, labels), dtype)
     arrays = (lay_out(array, case.layout) for array in (values, target))
     return Batch(case.id, case.loss, dtype, *arrays, labels, regimes)  # type: ignore[misc]
 
@@ -162,6 +162,11 @@ def _targets(spec: Loss, generator: np.random.Generator, prediction: NDArray, la
     masked = np.isneginf(prediction)
     mixed = np.where(masked, 0.0, mixed)
     return mixed / mixed.sum(-1, keepdims=True) if masked.any() and spec.has_classes else mixed
+
+
+def _normal_numbers(targets: NDArray, dtype: str) -> NDArray:
+    """Return the targets in a dtype without subnormal ones: whether those are read as zero is the platform's choice."""
+    return np.where(np.abs(targets) < np.finfo(dtype).smallest_normal, 0.0, targets).astype(dtype)
 
 
 def _softmax(x: NDArray) -> NDArray:

@@ -187,7 +187,7 @@ def large_ladder(spec: Loss, dtype: str, span: tuple[float, float] | None = None
         z = np.linspace(*(span or (0.0, np.log10(float(info.max)) - 0.61)), LADDER)
         x = np.stack([-(10.0**z), 0 * z], -1) if spec.has_classes else np.stack([-(10.0**z), 10.0**z], -1)
     else:
-        z = np.linspace(*(span or (0.1, -np.log10(float(info.smallest_normal)))), LADDER)
+        z = np.linspace(*(span or (0.1, -np.log10(float(info.smallest_normal)) * 0.99)), LADDER)
         x = np.stack([10.0**-z, 1 - 10.0**-z], -1)
     target = np.zeros(LADDER, np.int64) if spec.has_classes else np.tile([1.0, 0.0], (LADDER, 1))
     return table(spec.name, dtype, "large-ladder", x, target, [f"{step:.6g}" for step in z])

@@ -183,7 +183,7 @@ def _softmax_of_logs_bounds(
     error = total[:, None] * error + rows.p * (u * total + rounding_of_sum(weight, total, v))[:, None]
     own = _quotient(weight, argument)
     error = error + 2 * (1 + total[:, None]) * precision.smallest
-    slope = np.where(argument == 0, 0.0, error / argument) + u * (2 * np.abs(gradient) + own)
+    slope = error / np.maximum(argument, precision.smallest) + 2 * u * np.abs(gradient) + u * own
     if guard == "clip_1e-7":
         jump = np.abs(rows.p * total[:, None] - targets) / argument
         low, high = clip_bounds(precision)

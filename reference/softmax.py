@@ -101,7 +101,7 @@ def _value(distance: Number, t: Array, weight: Number, log_total: Number, am: Ar
     """Return sum t d + T log(1 + s)."""
     finite = np.isfinite(am.high(distance))
     near = am.select(finite, distance, am.exactly(np.zeros_like(t)))
-    lowered = is_large(am.high(near) * t).any(-1)
+    lowered = np.asarray(is_large(am.high(near) * t).any(-1))
     exponent = np.where(lowered, LOWER, LIFT)[:, None]
     linear = am.total(am.multiply_scaled(near, am.exactly(t), exponent))
     value = join(linear, lowered, am.multiply(log_total, weight), am)

@@ -44,7 +44,9 @@ def reductions(trial: Trial, batch: Batch) -> list[Judgement]:
 def upstream_gradient(trial: Trial, batch: Batch) -> list[Judgement]:
     """The gradient is scaled by the gradient that comes from above, row by row."""
     expected = trial.expect(batch)
-    factors = np.random.default_rng(3).uniform(-4, 4, expected.truth.value.shape).astype(trial.dtype)
+    generator, shape = np.random.default_rng(3), expected.truth.value.shape
+    # At least one in size: a smaller factor times a small target would underflow on the way to an ordinary gradient.
+    factors = (generator.uniform(1, 4, shape) * generator.choice([-1.0, 1.0], shape)).astype(trial.dtype)
     call = Call(batch.prediction, batch.target, cotangent=factors)
     outcome = trial.call(batch.prediction, batch.target, cotangent=factors)
     scale = factors.astype(np.float64)
@@ -110,7 +112,7 @@ def _in_a_larger_batch(trial: Trial, batch: Batch, alone: Outcome) -> list[Judge
         ("value", outcome.value, alone.value, expected.bounds.value),
         ("gradient", outcome.gradient, alone.gradient, expected.bounds.gradient),
     ):
-        if outcome.error or got is None or wanted is None or wanted.shape != bound.shape or len(got) != LONG[0]:
+        if outcome.error or got is None or wanted is None or wanted.shape != bound.shape or got.shape[:1] != LONG[:1]:
             judgements.append(refuse(batch, quantity, outcome.error or "nothing of the right shape", "the same answer", call))
             continue
         slack = np.where(np.isfinite(wanted), 2 * bound, 0.0)

@@ -77,8 +77,16 @@ def truth_of_batch(batch: Batch, semantics: Semantics) -> Truth:
     """Return the truth about a batch, its rows stacked."""
     pairs = zip(batch.prediction.astype(float), dense_targets(batch), strict=True)
     rows = [truth(batch.loss, x.tolist(), t.tolist(), semantics) for x, t in pairs]
-    exact = [Exact(*(np.stack(parts) for parts in zip(*column, strict=True))) for column in list(zip(*rows, strict=True))[:3]]
-    return Truth(*exact, np.stack([row.cancelling for row in rows]))
+    return Truth(
+        _stacked([row.value for row in rows]),
+        _stacked([row.gradient for row in rows]),
+        _stacked([row.target_gradient for row in rows]),
+        np.stack([row.cancelling for row in rows]),
+    )
+
+
+def _stacked(rows: list[Exact]) -> Exact:
+    return Exact(np.stack([row.nearest for row in rows]), np.stack([row.remainder for row in rows]))
 
 
 def dense_targets(batch: Batch) -> NDArray[np.float64]:

@@ -63,8 +63,8 @@ def truth(loss: str, prediction: Sequence[float], targets: Sequence[float], sema
         with _bits(bits):
             row = _ROWS[loss]([arb(x) for x in prediction], [arb(t) for t in targets], semantics)
             if all(_is_known(number) for numbers in row[:3] for number in numbers):
-                exact = [_nearest(numbers) for numbers in row[:3]]
-                return Truth(*exact, np.array([float(number) for number in row.cancelling]))
+                value, gradient, target_gradient = (_nearest(numbers) for numbers in row[:3])
+                return Truth(value, gradient, target_gradient, np.array([float(number) for number in row.cancelling]))
     raise ArithmeticError(f"{loss}: {PRECISIONS[-1]} bits do not settle the row {list(prediction)}, {list(targets)}")
 
 
