@@ -13,8 +13,6 @@ from conformance.regimes import regimes_for
 from conformance.trial import Trial
 from reference.losses import LOSSES, Loss
 
-SPECIFICATION_VERSION = "1"
-
 Property = Callable[[Trial, Batch], list[Judgement]]
 Inputs = Callable[[Loss, str, Profile], list[Batch]]
 """(loss, dtype, profile) -> the batches that the property is asked on, small ones first."""

@@ -11,13 +11,13 @@ from adapters.binding import Binding
 from adapters.loading import Adapter
 from conformance.clauses import Clause, clauses_of
 from conformance.expectations import Expectation, Expectations, explains, kind_of, trial_under
-from conformance.findings import describe, number
+from conformance.findings import describe
 from conformance.judging import Judgement
 from conformance.profiles import Profile
 from conformance.shrink import shrink
 from conformance.trial import Trial, regime_counts
 from reference.semantics import MATHEMATICAL, Semantics
-from reports.record import Record, Verdict
+from reports.record import Record, Verdict, number
 
 
 @dataclass(frozen=True)

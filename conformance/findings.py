@@ -11,7 +11,7 @@ from adapters.binding import Binding, module_imports
 from adapters.framework import Framework
 from conformance.judging import Judgement
 from conformance.trial import Trial
-from reports.record import Finding, Number
+from reports.record import Finding, Number, number
 
 SHOWN = 12
 """Arrays with more numbers are shortened in the middle."""
@@ -39,11 +39,6 @@ def describe(trial: Trial, judgement: Judgement, *, sentence: str, command: list
         command=shlex.join(command),
         reproducer=reproducer(trial.framework, trial.binding, judgement, dtype),
     )
-
-
-def number(x: float) -> Number:
-    """Return a number as JSON can hold it."""
-    return x if np.isfinite(x) else "nan" if np.isnan(x) else "inf" if x > 0 else "-inf"
 
 
 def show(array: NDArray) -> str:
@@ -88,7 +83,6 @@ def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dty
         *sorted(line for line in imports if not line.startswith(("from adapters", "from reference", "from collections", "from time"))),
         "",
         f"np.set_printoptions(floatmode='unique', linewidth=10**6, threshold={SHOWN}, edgeitems=3)",
-        *_preamble(framework),
         "",
         "",
         textwrap.dedent(inspect.getsource(function)).rstrip(),
@@ -109,11 +103,6 @@ def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dty
         "",
     ]
     return "\n".join(lines)
-
-
-def _preamble(framework: Framework) -> list[str]:
-    """Return the settings that the framework needs before the first call."""
-    return list(getattr(framework, "preamble", ()))
 
 
 def _words_in(source: str) -> list[str]:

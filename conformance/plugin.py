@@ -60,9 +60,15 @@ class Session:
         self.spent = 0.0
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make an item of each question."""
-        if "question" in metafunc.fixturenames:
-            metafunc.parametrize("question", list(self.questions.values()), ids=list(self.questions))
+        """Make an item of each question; those of one binding share a worker, and with it what is compiled for them."""
+        if "question" not in metafunc.fixturenames:
+            return
+        numbers = {(binding.loss, binding.api): str(n) for n, binding in enumerate(self.adapter.bindings)}
+        items = [
+            pytest.param(question, id=key, marks=pytest.mark.xdist_group(numbers[question.binding.loss, question.binding.api]))
+            for key, question in self.questions.items()
+        ]
+        metafunc.parametrize("question", items)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Open the result file once it is known what was selected, unless workers collect."""
@@ -154,8 +160,8 @@ def question_id(question: Question) -> str:
 
 
 def key_of(nodeid: str) -> str:
-    """Return the question id in a pytest node id."""
-    return nodeid.partition("[")[2].removesuffix("]")
+    """Return the question id in a pytest node id, which may end in the name of an xdist group."""
+    return nodeid.partition("[")[2].rpartition("]")[0]
 
 
 def _crash(question: Question, text: str) -> Record:

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import tomllib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -13,15 +14,25 @@ import msgspec
 
 from adapters.loading import Adapter
 from conformance.cases import SEED
-from conformance.clauses import SPECIFICATION_VERSION, clauses_of
+from conformance.clauses import clauses_of
 from conformance.profiles import Profile
 from reference.certificate import load_certificate
 from reference.losses import LOSSES
 from reference.semantics import CHOICE_POINTS, MATHEMATICAL
-from reports.record import BindingInfo, CertificateLine, ChoicePointInfo, ClauseInfo, Footer, Header, Line, Record
+from reports.record import (
+    SPECIFICATION_VERSION,
+    BindingInfo,
+    CertificateLine,
+    ChoicePointInfo,
+    ClauseInfo,
+    Footer,
+    Header,
+    Line,
+    Record,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
-SUITE_VERSION = "0.1.0"
+SUITE_VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
 
 def framework_versions(adapter: Adapter) -> dict[str, str]:

@@ -100,8 +100,8 @@ class Trial:
 
 def _relevant(loss: Loss, semantics: Semantics) -> Semantics:
     """Return the semantics with everything reset that the evaluation of this loss does not read, so that more is shared."""
-    unread = {"small_loss", "target_gradient", "mean_of_nothing", "computation_dtype"}
-    unread |= {"log_of_zero", "probability_sum"} if loss.prediction == "logit" else {"masked_class", "infinite_logit"}
+    unread = {"small_loss", "mean_of_nothing", "computation_dtype"}
+    unread |= {"log_of_zero", "probability_sum", "target_gradient"} if loss.prediction == "logit" else {"infinite_logit"}
     unread |= {"loss_shape"} if loss.has_classes else set()
     return Semantics(**{name: value for name, value in vars(semantics).items() if name not in unread})
 

@@ -44,11 +44,8 @@ def binary_bounds(
     """
     u, guard = precision.u, semantics.log_of_zero
     low, high = clip_bounds(precision)
-    p, added = probabilities, 0.0
-    if guard == "clip_1e-7":
-        p = np.clip(probabilities, low, high)
-    elif guard == "add_1e-7":
-        added = low
+    p = np.clip(probabilities, low, high) if guard.startswith("clip") else probabilities
+    added = low if guard.endswith("add_1e-7") else 0.0
     here, there = np.abs(targets), np.abs(1 - targets)
     lp, lq = np.abs(np.log(p + added)), np.abs(np.log(1 - p + added) if added else np.log1p(-p))
     if guard == "floor_100":
@@ -58,6 +55,8 @@ def binary_bounds(
     weighted = _product(here, lp) + _product(there, lq)
     value_bound = u * ((LOG_ERROR + 2) * weighted + np.abs(value) + here * rounded + there * complement)
     gradient_bound = _binary_gradient_bound(probabilities, p, here, there, added, gradient, grade, guard, precision)
+    if semantics.target_gradient == "zero_at_zero":
+        lp, lq = np.where(targets == 0, 0.0, lp), np.where(targets == 1, 0.0, lq)
     target_bound = u * (LOG_ERROR * (lp + lq) + np.abs(lp - lq) + rounded + complement)
     flushed = 2 * precision.smallest
     return value_bound + flushed, gradient_bound + flushed, target_bound + flushed
@@ -80,7 +79,7 @@ def _binary_gradient_bound(
     falling, rising = _quotient(here, p + added), _quotient(there, 1 - p + added)
     separate = (3 + once_more) * u * falling + (4 + once_more) * u * rising + 2 * u * size
     bound = 5 * u * size if grade.gradient == "joint" else separate
-    if guard == "clip_1e-7":
+    if guard.startswith("clip"):
         low, high = clip_bounds(precision)
         bound = np.where((given < low) | (given > high), 0.0, bound)
         bound = np.where(_at_clip(given, precision, u), bound + falling + rising, bound)
@@ -116,7 +115,7 @@ def categorical_bounds(
     argument = _guarded(share, guard, precision)
     lp = _guarded_log(argument, guard)
 
-    once_more = 1.0 if guard == "add_1e-7" else 0.0
+    once_more = 1.0 if guard.endswith("add_1e-7") else 0.0
     shift = once_more * u + (2 * u + of_sum if renormalised else of_sum)
     terms = _product(weight, lp)
     whole = terms.sum(-1)
@@ -127,7 +126,7 @@ def categorical_bounds(
     slope = (4 + once_more) * u * own
     if once_more:
         slope = slope + of_sum[:, None] * own  # 1e-7 keeps the error of P in the argument from cancelling that of the divisor
-    if guard == "clip_1e-7":
+    if guard.startswith("clip"):
         slope = _clipped_slope(slope, own, share, total / sums if renormalised else None, u + of_sum, precision)
     if renormalised:
         of_total = rounding_of_sum(weight, total, v) + total * (of_sum + 6 * u)
@@ -174,7 +173,7 @@ def _softmax_of_logs_bounds(
     logs = _guarded_log(argument, guard)
     usable = np.isfinite(logs)
     rows = softmax_rows(np.where(usable, -logs, -np.inf), precision)
-    delta = np.where(usable, LOG_ERROR * u * np.abs(logs) + (u if guard == "add_1e-7" else 0.0), 0.0)
+    delta = np.where(usable, LOG_ERROR * u * np.abs(logs) + (u if guard.endswith("add_1e-7") else 0.0), 0.0)
     common = (rows.p * delta).sum(-1)
     value = softmax_value_bound(rows, weight, total, _SOFTMAX_OF_LOGS.value, precision)
     value = value + (weight * delta).sum(-1) + total * common
@@ -184,7 +183,7 @@ def _softmax_of_logs_bounds(
     own = _quotient(weight, argument)
     error = error + 2 * (1 + total[:, None]) * precision.smallest
     slope = error / np.maximum(argument, precision.smallest) + 2 * u * np.abs(gradient) + u * own
-    if guard == "clip_1e-7":
+    if guard.startswith("clip"):
         jump = np.abs(rows.p * total[:, None] - targets) / argument
         low, high = clip_bounds(precision)
         slope = np.where((probabilities < low) | (probabilities > high), 0.0, slope)
@@ -197,9 +196,9 @@ def _softmax_of_logs_bounds(
 def _guarded(p: Array, guard: str, precision: Precision) -> Array:
     """Return the argument of the logarithm in place of ``p``."""
     low, high = clip_bounds(precision)
-    if guard == "clip_1e-7":
-        return np.clip(p, low, high)
-    return p + low if guard == "add_1e-7" else p
+    if guard.startswith("clip"):
+        p = np.clip(p, low, high)
+    return p + low if guard.endswith("add_1e-7") else p
 
 
 def _guarded_log(argument: Array, guard: str) -> Array:

@@ -79,20 +79,25 @@ def _blocks(rows: Array) -> Iterator[slice]:
 def _rows(spec: Loss, x: Array, t: Array, semantics: Semantics, precision: Precision) -> tuple[Array, Array, Array]:
     am: Arithmetic = doubledouble if precision.name == "float64" else plain
     if spec.name == "binary_cross_entropy":
-        return binary_cross_entropy(x, t, semantics, precision, am)
+        value, gradient, target_gradient = binary_cross_entropy(x, t, semantics, precision, am)
+        return *_at_masked(value, gradient, ((x == 0) & (t == 0)) | ((x == 1) & (t == 1)), semantics), target_gradient
     if spec.prediction == "probability":
-        return categorical_cross_entropy(x, t, semantics, precision, am)
+        value, gradient, target_gradient = categorical_cross_entropy(x, t, semantics, precision, am)
+        return *_at_masked(value, gradient, (x == 0) & (t == 0), semantics), target_gradient
     if spec.name == "sigmoid_cross_entropy_with_logits":
         value, gradient, target_gradient = sigmoid_cross_entropy(x, t, am)
         return _at_infinite_logits(value, x, t, semantics), gradient, target_gradient
     value, gradient, target_gradient = softmax_cross_entropy(x, t, am, scaled=semantics.unnormalised_gradient == "scaled")
-    return _at_masked_classes(value, x, t, semantics), gradient, target_gradient
+    return *_at_masked(value, gradient, np.isneginf(x) & (t == 0), semantics), target_gradient
 
 
-def _at_masked_classes(value: Array, x: Array, t: Array, semantics: Semantics) -> Array:
-    if semantics.masked_class == "nan":
-        value = np.where((np.isneginf(x) & (t == 0)).any(-1), np.nan, value)
-    return value
+def _at_masked(value: Array, gradient: Array, masked: NDArray[np.bool_], semantics: Semantics) -> tuple[Array, Array]:
+    """Put in the NaN that 0 * log 0 or its derivative 0 / 0 makes where an outcome is ``masked``."""
+    if semantics.masked_class in ("nan", "nan_both"):
+        value = np.where(masked if value.ndim == masked.ndim else masked.any(-1), np.nan, value)
+    if semantics.masked_class in ("nan_gradient", "nan_both"):
+        gradient = np.where(masked, np.nan, gradient)
+    return value, gradient
 
 
 def _at_infinite_logits(value: Array, x: Array, t: Array, semantics: Semantics) -> Array:
@@ -113,16 +118,16 @@ def _evaluate_index(spec: Loss, x: Array, labels: NDArray, semantics: Semantics,
         )
     classes = x.shape[-1]
     one_hot = one_hot_targets(_labels_in_range(labels, classes, semantics), classes)
-    # A masked class is never multiplied by a target of 0 where the label picks its class out.
-    soft = _evaluate_dense(LOSSES[_DENSE[spec.name]], x, one_hot, replace(semantics, masked_class="zero"), precision)
+    soft = _evaluate_dense(LOSSES[_DENSE[spec.name]], x, one_hot, semantics, precision)
     value, gradient = soft.value.copy(), soft.gradient.copy()
     for outside, picked in ((labels < 0, semantics.negative_index), (labels >= classes, semantics.index_too_large)):
-        if not outside.any() or picked not in ("nan", "zero", "nan_value"):
+        if not outside.any() or picked not in ("nan", "zero", "nan_value", "nan_zero"):
             continue
         value[outside] = 0.0 if picked == "zero" else np.nan
-        gradient[outside] = (
-            _gradient_of_no_label(spec, x[outside], semantics, precision) if picked == "nan_value" else value[outside][:, None]
-        )
+        if picked == "nan_value":
+            gradient[outside] = _gradient_of_no_label(spec, x[outside], semantics, precision)
+        else:
+            gradient[outside] = np.nan if picked == "nan" else 0.0
     return Evaluation(value, gradient, None)
 
 

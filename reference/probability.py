@@ -42,8 +42,10 @@ def binary_cross_entropy(
     guard = semantics.log_of_zero
     one_minus_t = _complement(targets, am)
     here, inside = _guarded(am.exactly(probabilities), guard, precision, am)
-    if guard == "clip_1e-7":
-        there = _complement(am.high(here), am)
+    if guard.startswith("clip"):
+        there = _complement(np.clip(probabilities, *clip_bounds(precision)), am)
+        if guard.endswith("add_1e-7"):
+            there, _ = _guarded(there, "add_1e-7", precision, am)
     else:
         there, _ = _guarded(_complement(probabilities, am), guard, precision, am)
     log_here = _negative_log(here, guard, am)
@@ -56,6 +58,8 @@ def binary_cross_entropy(
     else:
         falling = am.negate(_quotient(am.exactly(targets), here, am))
         gradient = np.where(inside, _sum(falling, _quotient(one_minus_t, there, am), am), 0.0)
+    if semantics.target_gradient == "zero_at_zero":
+        log_here, log_there = _where(targets != 0, log_here, am), _where(targets != 1, log_there, am)
     target_gradient = _sum(log_here, am.negate(log_there), am)
     undefined = np.isnan(probabilities) | np.isnan(targets)
     return tuple(np.where(undefined, np.nan, result) for result in (value, gradient, target_gradient))  # type: ignore[return-value]
@@ -103,13 +107,16 @@ def categorical_cross_entropy(
     value = _total(_weighted(t, log_p, am), am)
     slope = _quotient(t, argument, am)
     if before:
-        kept = am.multiply(t, am.divide(p, argument)) if semantics.log_of_zero == "add_1e-7" else _where(inside, t, am)
-        gradient = _through_normalisation(_where(inside, slope, am), kept, sums, probabilities, am)
+        kept = am.multiply(t, am.divide(p, argument)) if semantics.log_of_zero.endswith("add_1e-7") else t
+        gradient = _through_normalisation(_where(inside, slope, am), _where(inside, kept, am), sums, probabilities, am)
     elif after:
         gradient = np.where(inside, _through_normalisation(slope, t, sums, probabilities, am), 0.0)
     else:
         gradient = np.where(inside, -am.high(slope), 0.0)
-    results = value, gradient, am.high(log_p).copy()
+    target_gradient = am.high(log_p).copy()
+    if semantics.target_gradient == "zero_at_zero":
+        target_gradient[targets == 0] = 0.0
+    results = value, gradient, target_gradient
     for result in results:
         result[undefined] = np.nan
     return results
@@ -151,12 +158,13 @@ def _guarded(p: Number, guard: str, precision: Precision, am: Arithmetic) -> tup
     """Return the argument of the logarithm in place of ``p``, and where its derivative with respect to ``p`` is one."""
     low, high = clip_bounds(precision)
     whole = am.high(p)
-    if guard == "add_1e-7":
-        return am.add(p, am.exactly(np.full_like(whole, low))), np.ones(whole.shape, bool)
-    if guard == "clip_1e-7":
+    inside = np.ones(whole.shape, bool)
+    if guard.startswith("clip"):
         inside = (whole >= low) & (whole <= high)
-        return am.select(inside, p, am.exactly(np.clip(whole, low, high))), inside | np.isnan(whole)
-    return p, np.ones(whole.shape, bool)
+        p, inside = am.select(inside, p, am.exactly(np.clip(whole, low, high))), inside | np.isnan(whole)
+    if guard.endswith("add_1e-7"):
+        p = am.add(p, am.exactly(np.full_like(whole, low)))
+    return p, inside
 
 
 def clip_bounds(precision: Precision) -> tuple[float, float]:

@@ -54,6 +54,7 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
             "floor_100": "max(log(p), -100); gradient (p - t) / max(p (1 - p), 1e-12)",
             "clip_1e-7": "log(min(max(p, 1e-7), 1 - 1e-7)); no gradient outside",
             "add_1e-7": "log(p + 1e-7) and log(1 - p + 1e-7)",
+            "clip_then_add_1e-7": "q = min(max(p, 1e-7), 1 - 1e-7), then log(q + 1e-7) and log(1 - q + 1e-7); no gradient outside",
         },
     ),
     ChoicePoint(
@@ -67,8 +68,13 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
     ),
     ChoicePoint(
         "masked_class",
-        "What does a class of probability 0 (a logit of -inf) and target 0 add to the loss?",
-        {"zero": "0 log 0 = 0", "nan": "0 * -inf = NaN"},
+        "What does an outcome of probability 0 (a logit of -inf) and target 0 add to the loss?",
+        {
+            "zero": "0 log 0 = 0",
+            "nan": "0 * -inf = NaN, with the right gradient",
+            "nan_gradient": "0, with the gradient 0 / 0 = NaN for that outcome",
+            "nan_both": "0 * -inf = NaN, with the gradient 0 / 0 = NaN for that outcome",
+        },
     ),
     ChoicePoint(
         "infinite_logit",
@@ -96,7 +102,11 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
     ChoicePoint(
         "target_gradient",
         "What is the gradient with respect to soft targets?",
-        {"exact": "-log p", "none": "there is none: targets are constants"},
+        {
+            "exact": "-log p",
+            "none": "there is none: targets are constants",
+            "zero_at_zero": "-log p, but 0 where the target is 0; log(1 - p) likewise where 1 - t is 0",
+        },
     ),
     ChoicePoint(
         "negative_index",
@@ -117,11 +127,16 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
             "error": "an error",
             "nan": "a loss and a gradient row of NaN",
             "nan_value": "a loss of NaN, with the gradient p of no label at all",
+            "nan_zero": "a loss of NaN, with a gradient of 0",
             "zero": "a loss and a gradient of 0",
             "clamp": "the last class",
         },
     ),
-    ChoicePoint("mean_of_nothing", "What is the mean over an empty batch?", {"nan": "0 / 0 = NaN", "zero": "0"}),
+    ChoicePoint(
+        "mean_of_nothing",
+        "What is the mean over an empty batch?",
+        {"nan": "0 / 0 = NaN", "zero": "0", "empty": "an array of shape (0,), and so is the sum"},
+    ),
     ChoicePoint(
         "loss_shape",
         "What does a loss of independent outcomes return without a reduction?",
@@ -130,7 +145,11 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
     ChoicePoint(
         "computation_dtype",
         "In which dtype is the loss computed?",
-        {"input": "that of the prediction", "float32": "float32, whatever the prediction is"},
+        {
+            "input": "that of the prediction",
+            "float32": "float32, whatever the prediction is",
+            "float32_result": "that of the prediction, but the loss and its upstream gradient pass through float32",
+        },
     ),
 )
 

@@ -1,5 +1,6 @@
 """The types of a result file: a header, a record for each question, a footer. Imports nothing of the project."""
 
+import math
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -9,6 +10,14 @@ SPECIFICATION_VERSION = "1"
 
 Number = float | Literal["nan", "inf", "-inf"]
 """JSON has no NaN and no infinities: they are written as these strings."""
+
+
+def number(x: float) -> Number:
+    """Return a float as a result file has it: NaN and the infinities are strings."""
+    if math.isfinite(x):
+        return float(x)
+    return "nan" if math.isnan(x) else "inf" if x > 0 else "-inf"
+
 
 Verdict = Literal[
     "conforms", "documented divergence", "known defect", "fixed", "changed", "defect", "crash", "unsupported", "not run"

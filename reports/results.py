@@ -1,7 +1,6 @@
 """Result files: how a line is written, and how files from anywhere are read without trusting them."""
 
 import gc
-import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from reports.record import SPECIFICATION_VERSION, Footer, Header, Line, Number, Record
+from reports.record import SPECIFICATION_VERSION, Footer, Header, Line, Record
 
 PROBLEMS_NAMED = 5
 """How many unreadable lines of one file are named one by one; the others are counted."""
@@ -43,16 +42,6 @@ class ResultFile:
 def encode(line: Line) -> bytes:
     """Return a line of a result file as JSON, without the newline that ends it."""
     return _ENCODER.encode(line)
-
-
-def number(x: float) -> Number:
-    """Return a float as a result file has it: NaN and the infinities are strings."""
-    x = float(x)
-    if math.isfinite(x):
-        return x
-    if math.isnan(x):
-        return "nan"
-    return "inf" if x > 0 else "-inf"
 
 
 def read_results(paths: Iterable[str | Path]) -> tuple[list[ResultFile], list[str]]:

@@ -184,6 +184,20 @@ def test_unscaled_softmax_gradient_stays_within_its_bound(dtype):
     worst.judge(f"{dtype} p - t", closest=0.3)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_subnormal_probabilities_may_be_flushed_to_zero_under_any_weight(dtype):
+    kind = np.dtype(dtype).type
+    smallest = np.finfo(dtype).smallest_normal
+    x = np.array([[0.0, np.log(float(smallest)) - 0.1]], dtype)
+    t = np.array([[1000.0, 0.0]], dtype)
+    value, _, target_gradient = quietly(sound_forms.softmax, x, t, "plain", "quotient")
+    flushed = np.array([[0.0, 0.0]], dtype)
+    worst = Worst()
+    measure(worst, "", SOFT, x, t, (value, flushed, target_gradient), Grade("plain", "quotient"), dtype)
+    assert np.exp(x[0, 1]) < smallest < kind(1000) * np.exp(x[0, 1])
+    assert 0.3 < worst.ratio["gradient"] <= 1
+
+
 @functools.cache
 def sigmoid_cases(dtype):
     """Return where, logits, targets and the truth; targets close to sigmoid(x) make gradients cancel."""
@@ -258,8 +272,9 @@ def test_categorical_stays_within_its_bound(name, dtype):
 
 def caught(expected, bound, dtype):
     """Tell whether a doubled result violates its bound somewhere; one that is 0 everywhere cannot."""
-    finite = np.isfinite(expected) & np.isfinite(expected.astype(dtype))
-    doubled = np.where(finite, 2 * expected, expected)
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(expected) & np.isfinite(expected.astype(dtype))
+        doubled = np.where(finite, 2 * expected, expected)
     return not expected[finite].any() or bound_ratio(doubled, expected, bound, precision=dtype).max() > 1
 
 
@@ -461,10 +476,6 @@ def test_a_bound_that_judges_nothing_is_an_error(bound):
         one_ratio(1.0, 1.0, bound)
 
 
-def blocked_sum(losses):
-    return losses.sum(dtype=losses.dtype)
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 def test_reductions_stay_within_their_bound_and_doubled_ones_do_not(reduction, dtype):
@@ -474,12 +485,19 @@ def test_reductions_stay_within_their_bound_and_doubled_ones_do_not(reduction, d
         divisor = count if reduction == "mean" else 1
         truth = math.fsum(exact.astype(float)) / divisor
         bound = reduced_bound(exact, Bounds(np.zeros(count), np.zeros((count, 2)), None), reduction=reduction, precision=dtype)
-        got = float(blocked_sum(exact) / exact.dtype.type(divisor))
+        got = float(exact.sum() / exact.dtype.type(divisor))
         assert abs(got - truth) <= bound, (count, got, truth, bound)
         assert 2 * truth - truth > bound
         worst = max(worst, abs(got - truth) / bound)
     print(f"{dtype} {reduction}: {worst:.3f}")
     assert worst > 0
+
+
+def test_a_mean_whose_sum_is_exact_still_rounds_its_division():
+    losses, bounds = np.array([1.0, 0.0, 0.0]), Bounds(np.zeros(3), np.zeros((3, 2)), None)
+    got = float(np.float32(1) / np.float32(3))
+    bound = reduced_bound(losses, bounds, reduction="mean", precision="float32")
+    assert 0.1 * bound < abs(got - 1 / 3) <= bound
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
