@@ -1,5 +1,6 @@
 """The front door: the command line of Crossproof."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from glob import glob, has_magic
@@ -30,7 +31,19 @@ def _choose(kind: str, name: str, known: Sequence[str]) -> str:
     return name
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The commands; one that is interrupted is incomplete."""
+
+    def invoke(self, context: click.Context) -> object:
+        """Run the command that the arguments name."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            click.echo("crossproof: interrupted", err=True)
+            sys.exit(INCOMPLETE)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Crossproof: does this framework's cross-entropy compute what the mathematics says?"""
 
@@ -43,7 +56,9 @@ def main() -> None:
 @click.option("--question", default="", help="Ask one question only, by the id that a finding prints.")
 @click.option("--results", "path", default="", help="The result file to write [results/ADAPTER.jsonl].")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
-def run(adapter: str, device: str, profile: str, loss: str, question: str, path: str, pytest_arguments: tuple[str, ...]) -> None:
+def run(
+    adapter: str, device: str, profile: str, loss: str, question: str, path: str, pytest_arguments: tuple[str, ...]
+) -> None:
     """Put the questions to one framework and write its result file. What follows -- goes to pytest."""
     from adapters.loading import AdapterError, load
     from conformance.engine import questions
@@ -61,32 +76,33 @@ def run(adapter: str, device: str, profile: str, loss: str, question: str, path:
         raise Refusal(str(error)) from error
     _choose("device", device, list(loaded.framework.devices()))
     if not questions(loaded, loss=loss, question=question):
-        raise Refusal(f"{adapter} has no question {question or loss!r}: take the id from a finding, or leave the option out")
-    selection = " ".join([*(f"--{k} {v}" for k, v in (("loss", loss), ("question", question)) if v), *pytest_arguments])
+        what = repr(question) if question else f"about the loss {loss!r}"
+        raise Refusal(f"{adapter} has no question {what}: take the id from a finding, or leave the option out")
+    selection = shlex.join([*(f"--{k}={v}" for k, v in (("loss", loss), ("question", question)) if v), *pytest_arguments])
     narrow = "-selected" if loss or question else ""
     target = Path(path or ROOT / "results" / f"{loaded.name}{narrow}.jsonl").absolute()
     options = {
         "adapter": adapter, "device": device, "profile": profile, "loss": loss,
-        "question": question, "results": target, "selection": _narrowing(selection, pytest_arguments),
+        "question": question, "results": target, "selection": selection,
     }  # fmt: skip
+    _make_way(target)
     sys.exit(_run_pytest([f"--crossproof-{name}={value}" for name, value in options.items()], pytest_arguments, target))
 
 
-NARROWING = ("-k", "-x", "-m", "--lf", "--last-failed", "--ff", "--sw", "--maxfail", "--deselect", "--co", "--exitfirst")
-"""The pytest arguments that can leave questions out."""
-
-
-def _narrowing(selection: str, pytest_arguments: tuple[str, ...]) -> str:
-    """Return what was selected; empty if nothing can have been left out."""
-    narrow = any(word.startswith(NARROWING) for word in pytest_arguments)
-    return selection if narrow or selection.startswith(("--loss", "--question")) else ""
+def _make_way(target: Path) -> None:
+    """Remove the result of an earlier run and see that a new one can be written."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(b"")
+        target.unlink()
+    except OSError as error:
+        raise Refusal(f"{target} cannot be written ({error.strerror}): give --results another path") from error
 
 
 def _run_pytest(options: list[str], pytest_arguments: tuple[str, ...], target: Path) -> int:
     """Run pytest in this process and return the gate's exit code for its result file."""
     import pytest
 
-    target.unlink(missing_ok=True)
     where = [f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}", "-p", "conformance.plugin"]
     questions = str(ROOT / "conformance" / "test_questions.py")
     code = pytest.main([questions, *where, *options, "-q", "--no-summary", *pytest_arguments])
@@ -138,7 +154,12 @@ def report(files: tuple[str, ...], require: tuple[str, ...], output: str) -> Non
     from reports.results import read_results
 
     target = Path(output) if output else ROOT / "results" / "report.html"
-    results, problems = read_results(_existing(files))
+    if target.suffix == ".json":
+        raise Refusal(f"{target} is where the JSON beside the report goes: give --output a name that ends in .html")
+    names = _existing(files)
+    if target.resolve() in {Path(name).resolve() for name in names}:
+        raise Refusal(f"{target} is one of the result files: give --output a name that ends in .html")
+    results, problems = read_results(names)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(render(results, problems, require), encoding="utf-8")
@@ -153,7 +174,7 @@ def report(files: tuple[str, ...], require: tuple[str, ...], output: str) -> Non
 @FILES
 @REQUIRE
 def gate(files: tuple[str, ...], require: tuple[str, ...]) -> None:
-    """Say in an exit code what the result files say: 0 as expected, 1 news, 3 incomplete."""
+    """Judge result files: exit code 0 as expected, 1 news, 3 incomplete."""
     from reports.gate import gate as judge
     from reports.results import read_results
 
@@ -165,7 +186,8 @@ def _existing(files: tuple[str, ...]) -> list[str]:
     """Return the files that were named; by default all results of this checkout. A pattern that no shell has expanded is."""
     if not files:
         return sorted(str(path) for path in (ROOT / "results").glob("*.jsonl"))
-    expanded = [sorted(glob(name)) or ([] if has_magic(name) else [name]) for name in files]
+    literal = [Path(name).exists() or not has_magic(name) for name in files]
+    expanded = [[name] if plain else sorted(glob(name)) for name, plain in zip(files, literal, strict=True)]
     return [name for names in expanded for name in names]
 
 
@@ -178,7 +200,10 @@ def _finish(code: int, reasons: list[str]) -> None:
 @main.command()
 @click.argument("file")
 def expect(file: str) -> None:
-    """Print expectation entries for what a result file has that is not listed, to be completed by hand."""
+    """Draft expectation entries for what a result file has unlisted.
+
+    The reason and the upstream address are left for a person to write.
+    """
     from conformance.drafting import draft
     from reports.results import read_results
 

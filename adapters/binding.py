@@ -59,8 +59,11 @@ def implements(
         textbook: whether it is the composition that stacks a sigmoid or softmax under a log.
 
     Raises:
-        ValueError: an unknown loss, option or form; the message lists those that exist.
+        ValueError: an unknown loss, option or form; the message lists those that exist. Also a name that cannot be printed
+            in a question, and what is no function with a text of its own.
     """
+    if not api.isprintable() or not api.isascii() or not api:
+        raise ValueError(f"{api!r} cannot be the name of an API: write it in ASCII on one line")
     spec = LOSSES.get(loss)
     if spec is None:
         raise ValueError(f"{loss!r} is not a loss of the specification: use one of {', '.join(LOSSES)}")
@@ -81,9 +84,13 @@ def implements(
 
 def _read_source(function: Callable[..., Any]) -> tuple[str, tuple[str, ...]]:
     """Return the text of a function without its decorator, and the import lines of its module that it uses."""
-    text = textwrap.dedent(inspect.getsource(function))
-    node = ast.parse(text).body[0]
-    assert isinstance(node, ast.FunctionDef)
+    try:
+        text = textwrap.dedent(inspect.getsource(function))
+        node = ast.parse(text).body[0]
+    except (OSError, TypeError, SyntaxError) as error:
+        raise ValueError(f"{function!r} has no text that a report can show: write a function with def") from error
+    if not isinstance(node, ast.FunctionDef) or node.name != function.__name__:
+        raise ValueError(f"{function!r} is no function that a report can show: write one with def")
     source = "\n".join(text.splitlines()[node.lineno - 1 :])
     node.decorator_list = []
     used = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}

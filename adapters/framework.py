@@ -80,7 +80,7 @@ def private_copy(array: NDArray) -> NDArray:
     return view
 
 
-def describe_error(error: Exception) -> str:
+def describe_error(error: BaseException) -> str:
     """Return an exception as "Type: first line", the first 200 characters of it."""
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"[:200]

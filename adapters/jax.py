@@ -27,6 +27,9 @@ LOG_SIGMOID = Grade(value="pair", gradient="lse")
 LOG_SOFTMAX = Grade(value="plain", gradient="quotient")
 LOG_SUM_EXP = Grade(value="lse", gradient="quotient")
 """The derivatives of jax.nn.log_softmax and logsumexp are both exp(x - max) / sum."""
+LOG_OF_SOFTMAX = Grade(value="log_quotient", gradient="log_quotient")
+_TAKEN = Semantics(negative_index="wrap", index_too_large="nan_zero")
+"""take_along_axis: it "returns invalid values (e.g. NaN) for out-of bounds indices", and negative ones wrap."""
 
 
 def value_and_gradient(loss, prediction, target, cotangent=None, jit=jax.jit):
@@ -148,7 +151,7 @@ def sum_of_xlogy(probabilities, targets):
 @implements(
     "sparse_categorical_cross_entropy",
     api="jnp.log, jnp.take_along_axis",
-    semantics=Semantics(negative_index="wrap"),
+    semantics=_TAKEN,
     documentation=TAKE_ALONG_AXIS,
 )
 def log_taken_at_label(probabilities, labels):
@@ -242,7 +245,7 @@ def sum_of_logsumexp(logits, targets):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="jnp.log(jax.nn.softmax)",
-    grade=LOG_SOFTMAX,
+    grade=LOG_OF_SOFTMAX,
     documentation=JAX + "jax.nn.softmax.html",
     textbook=True,
 )
@@ -263,7 +266,7 @@ def softmax_cross_entropy_with_integer_labels(logits, labels):
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="jax.nn.log_softmax, jnp.take_along_axis",
-    semantics=Semantics(negative_index="wrap"),
+    semantics=_TAKEN,
     grade=LOG_SOFTMAX,
     documentation=TAKE_ALONG_AXIS,
 )
@@ -298,8 +301,8 @@ def logsumexp_minus_label(logits, labels):
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="jnp.log(jax.nn.softmax), jnp.take_along_axis",
-    semantics=Semantics(negative_index="wrap"),
-    grade=LOG_SOFTMAX,
+    semantics=_TAKEN,
+    grade=LOG_OF_SOFTMAX,
     documentation=TAKE_ALONG_AXIS,
     textbook=True,
 )

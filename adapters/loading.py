@@ -4,15 +4,20 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from adapters.binding import Binding
-from adapters.framework import Framework
+from adapters.framework import Framework, describe_error
 
 REQUIREMENTS = {"pytorch": "torch==2.13.0", "tensorflow": "tensorflow-cpu==2.21.*", "jax": "jax==0.10.2 optax==0.2.8"}
 """The adapters that come with the suite, and what to install for each."""
+
+
+MEMBERS = ("name", "packages", "modes", "dtypes", "value_and_gradient", "devices", "run")
+"""What a framework must have."""
 
 
 class AdapterError(Exception):
@@ -35,11 +40,15 @@ def load(option: str) -> Adapter:
     Raises:
         AdapterError: unknown name, missing framework, or a file that does not hold an adapter.
     """
+    name = Path(option).stem
     if option.endswith(".py"):
+        if name in REQUIREMENTS:
+            raise AdapterError(
+                f"{option} has the name of an adapter of the suite, and its results would replace those: rename it"
+            )
         module = _load_file(Path(option))
-        name = Path(option).stem
     elif option in REQUIREMENTS:
-        module, name = _load_named(option), option
+        module = _load_named(option)
     else:
         raise AdapterError(
             f"there is no adapter {option!r}: use one of {', '.join(REQUIREMENTS)}, or the path of a file that ends in .py"
@@ -47,6 +56,8 @@ def load(option: str) -> Adapter:
     framework = getattr(module, "framework", None)
     if framework is None:
         raise AdapterError(f"{option} has no `framework`: write `from adapters.pytorch import framework` (or another adapter)")
+    if missing := [member for member in MEMBERS if not hasattr(framework, member)]:
+        raise AdapterError(f"{option}: `framework` has no {', '.join(missing)}: see Framework in adapters/framework.py")
     bindings = tuple(b for b in vars(module).values() if isinstance(b, Binding) and b.function.__module__ == module.__name__)
     if not bindings:
         raise AdapterError(f"{option} has no binding: put `@implements(loss, api=...)` over a function")
@@ -54,7 +65,7 @@ def load(option: str) -> Adapter:
     return Adapter(name, option, framework, bindings)
 
 
-def _refuse_twins(option: str, bindings: tuple[Binding, ...]) -> None:
+def _refuse_twins(option: str, bindings: Iterable[Binding]) -> None:
     seen = set()
     for binding in bindings:
         if (binding.loss, binding.api) in seen:
@@ -70,11 +81,18 @@ def _load_named(name: str) -> ModuleType:
             f"the adapter {name!r} needs a package that is not installed ({error.name or error}): "
             f"run `python -m pip install {REQUIREMENTS[name]}`"
         ) from error
+    except Exception as error:
+        raise AdapterError(
+            f"the adapter {name!r} cannot be imported ({describe_error(error)}): "
+            f"run `python -m pip install --force-reinstall {REQUIREMENTS[name]}`"
+        ) from error
 
 
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise AdapterError(f"{path} is not a file: give --adapter the path of a Python file, or one of {', '.join(REQUIREMENTS)}")
+        raise AdapterError(
+            f"{path} is not a file: give --adapter the path of a Python file, or one of {', '.join(REQUIREMENTS)}"
+        )
     name = f"adapter_{path.stem}"  # a file called torch.py must not shadow torch
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
@@ -82,15 +100,17 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise AdapterError(f"{path}, line {_line(error, path)}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        advice = f"; install {error.name}, or leave it out" if isinstance(error, ModuleNotFoundError) else ""
+        raise AdapterError(f"{path}{_line(error, path)}: {describe_error(error)}{advice}") from error
     return module
 
 
-def _line(error: Exception, path: Path) -> int | str:
-    """Return the last line of the file that the error passed through."""
+def _line(error: BaseException, path: Path) -> str:
+    """Return ", line N", the last line of the file that the error passed through; nothing if the file was never read."""
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError):
-        return error.lineno or "?"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path.absolute()]
-    lines = lines or [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return lines[-1] if lines and lines[-1] else "?"
+        frames.append((error.filename or "", error.lineno))
+    lines = [line for name, line in frames if Path(name) == path.absolute() and line]
+    return f", line {lines[-1]}" if lines else ""

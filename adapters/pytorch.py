@@ -14,7 +14,7 @@ from reference.losses import Grade
 from reference.semantics import Semantics
 
 
-def value_and_gradient(loss, prediction, target, cotangent=None, device="cpu"):  # type: ignore[no-untyped-def]
+def value_and_gradient(loss, prediction, target, cotangent=None, device="cpu"):
     """Return the value, its gradient with respect to the prediction and to floating targets (None where there is none)."""
     x = torch.from_numpy(prediction).to(device).requires_grad_()
     t = torch.from_numpy(target).to(device)
@@ -45,12 +45,12 @@ class _PyTorch:
         prediction, target = private_copy(call.prediction), private_copy(call.target)
         start = perf_counter()
         try:
-            arrays = value_and_gradient(loss, prediction, target, call.cotangent, device)
+            value, gradient, target_gradient = value_and_gradient(loss, prediction, target, call.cotangent, device)
         except Exception as error:
             return Outcome(error=describe_error(error), seconds=perf_counter() - start)
         seconds = perf_counter() - start
         intact = same_bytes(call.prediction, prediction) and same_bytes(call.target, target)
-        return Outcome(*arrays, dtype=str(arrays[0].dtype), modified=not intact, seconds=seconds)
+        return Outcome(value, gradient, target_gradient, str(value.dtype), modified=not intact, seconds=seconds)
 
 
 framework = _PyTorch()
@@ -195,7 +195,7 @@ def by_log_softmax(logits, targets):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="log(softmax(x))",
-    grade=Grade("plain", "quotient"),
+    grade=Grade("log_quotient", "log_quotient"),
     documentation=_DOCS + "functional.log_softmax.html",
     textbook=True,
 )
@@ -247,7 +247,7 @@ def nll_loss_module(logits, labels, *, reduction):
     "sparse_softmax_cross_entropy_with_logits",
     api="torch.nn.functional.nll_loss over log(softmax(x))",
     options=("reduction",),
-    grade=Grade("plain", "quotient"),
+    grade=Grade("log_quotient", "log_quotient"),
     documentation=_DOCS + "functional.log_softmax.html",
     textbook=True,
 )

@@ -92,6 +92,7 @@ _ONE_HOT = Semantics(negative_index="zero", index_too_large="zero")
 """tf.one_hot: off_value, 0, "when indices[j] != i", with -1 as its example."""
 _FOLD = Grade("fold", "auto")
 _QUOTIENT = Grade("plain", "quotient")
+_LOG_OF_SOFTMAX = Grade("log_quotient", "log_quotient")
 
 
 @implements(
@@ -504,6 +505,7 @@ def by_logsumexp(logits, targets):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="tf.math.log(tf.nn.softmax)",
+    grade=_LOG_OF_SOFTMAX,
     documentation=_DOCS + "nn/softmax",
     textbook=True,
 )
@@ -514,6 +516,7 @@ def log_of_softmax(logits, targets):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="tf.keras.losses.categorical_crossentropy over tf.nn.softmax",
+    grade=_LOG_OF_SOFTMAX,
     documentation=_DOCS + "keras/losses/categorical_crossentropy",
     textbook=True,
 )
@@ -618,6 +621,7 @@ def log_softmax_times_one_hot(logits, labels):
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="tf.math.log(tf.nn.softmax), tf.gather",
+    grade=_LOG_OF_SOFTMAX,
     documentation=_DOCS + "gather",
     textbook=True,
 )
@@ -628,6 +632,7 @@ def log_of_softmax_gathered(logits, labels):
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="tf.keras.losses.sparse_categorical_crossentropy over tf.nn.softmax",
+    grade=_LOG_OF_SOFTMAX,
     documentation=_DOCS + "keras/losses/sparse_categorical_crossentropy",
     textbook=True,
 )

@@ -106,7 +106,9 @@ def _drawn(loss: str, shape: tuple[int, int], names: tuple[str, ...], count: int
     cases: list[Case] = []
 
     @seed(SEED)
-    @settings(max_examples=count, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=count, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
     @given(
         st.sampled_from(LAYOUTS),
         st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True),
@@ -139,8 +141,8 @@ def fill(case: Case, dtype: str) -> Batch:
     regimes = tuple(case.regimes[i % len(case.regimes)] for i in range(case.rows))
     values = prediction.astype(dtype)
     target = labels if spec.target == "index" else _normal_numbers(_targets(spec, generator, values, labels), dtype)
-    arrays = (lay_out(array, case.layout) for array in (values, target))
-    return Batch(case.id, case.loss, dtype, *arrays, labels, regimes)  # type: ignore[misc]
+    values, target = lay_out(values, case.layout), lay_out(target, case.layout)
+    return Batch(case.id, case.loss, dtype, values, target, labels, regimes)
 
 
 def _targets(spec: Loss, generator: np.random.Generator, prediction: NDArray, labels: NDArray) -> NDArray:

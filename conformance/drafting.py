@@ -34,4 +34,3 @@ def draft(records: Iterable[Record]) -> str:
     document = tomlkit.document()
     document["expect"] = entries
     return tomlkit.dumps(document)
-

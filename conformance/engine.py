@@ -192,7 +192,9 @@ def _kinds(judgements: list[Judgement]) -> list[str]:
     return sorted({kind_of(judgement, int(row)) for judgement in judgements for row in np.flatnonzero(judgement.violating)})
 
 
-def _record(question: Question, verdict: Verdict, judgements: list[Judgement], *, reason: str = "", upstream: str = "") -> Record:
+def _record(
+    question: Question, verdict: Verdict, judgements: list[Judgement], *, reason: str = "", upstream: str = ""
+) -> Record:
     regimes: Counter[str] = Counter()
     for judgement in judgements:
         if judgement.violating.any() and judgement.batch.regimes:
@@ -205,7 +207,7 @@ def _record(question: Question, verdict: Verdict, judgements: list[Judgement], *
         dtype=question.dtype,
         clause=question.clause.id(question.binding.loss),
         verdict=verdict,
-        rows=sum(judgement.batch.rows for judgement in judgements),
+        rows=sum({judgement.batch.id: judgement.batch.rows for judgement in judgements}.values()),
         worst=number(worst),
         regimes=dict(sorted(regimes.items())),
         reason=reason,

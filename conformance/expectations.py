@@ -12,12 +12,16 @@ from packaging.requirements import InvalidRequirement, Requirement
 from conformance.clauses import Clause
 from conformance.judging import Judgement
 from conformance.trial import Trial
-from reference.losses import Grade
+from reference.losses import LOSSES, Grade
 from reference.semantics import Semantics
 
 FOLDER = Path(__file__).parent / "expectations"
 KINDS = ("error", "nan", "inf", "zero", "inaccurate", "other")
 """What a violating row can hold: an exception, NaN, an infinity, zeros, wrong finite numbers, or no array at all."""
+
+
+VALUE_FORMS = frozenset(form for loss in LOSSES.values() for form in loss.value_forms)
+GRADIENT_FORMS = frozenset(form for loss in LOSSES.values() for form in loss.gradient_forms)
 
 
 class Observed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,8 +93,11 @@ class Expectations:
         if not condition:
             return True
         requirement = Requirement(condition)
-        version = self.versions.get(requirement.name, "")
-        return bool(version) and requirement.specifier.contains(version, prereleases=True)
+        return self.knows(condition) and requirement.specifier.contains(self.versions[requirement.name], prereleases=True)
+
+    def knows(self, condition: str) -> bool:
+        """Tell whether a condition is on a package that decides the results of this adapter."""
+        return bool(condition) and Requirement(condition).name in self.versions
 
 
 def load_expectations(name: str, versions: dict[str, str]) -> Expectations:
@@ -104,7 +111,7 @@ def load_expectations(name: str, versions: dict[str, str]) -> Expectations:
         return Expectations((), versions)
     try:
         entries = msgspec.toml.decode(path.read_bytes(), type=_File).expect
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ExpectationError(f"{path}: {error}; see the fields of Expectation in conformance/expectations.py") from error
     for number, entry in enumerate(entries, 1):
         _check(entry, f"{path}, entry {number}")
@@ -120,6 +127,9 @@ def _check(entry: Expectation, where: str) -> None:
         raise ExpectationError(f"{where}: got has {sorted(set(observed.got) - set(KINDS))[0]!r}; use {', '.join(KINDS)}")
     if not entry.reason or not (entry.upstream.startswith("https://") or entry.upstream == "not found upstream"):
         raise ExpectationError(f'{where}: give a reason, and upstream as an https address or "not found upstream"')
+    for form, known in ((observed.value_form, VALUE_FORMS), (observed.gradient_form, GRADIENT_FORMS)):
+        if form and form not in known:
+            raise ExpectationError(f"{where}: {form!r} is no form; use one of {', '.join(sorted(known))}")
     try:
         Semantics(**observed.choice)
         Requirement(entry.versions or "any")

@@ -80,7 +80,11 @@ def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dty
     imports = {*binding.imports, *module_imports(module, names), "import numpy as np"}
     options = f", reduction={call.reduction!r}" if "reduction" in binding.options else ""
     lines = [
-        *sorted(line for line in imports if not line.startswith(("from adapters", "from reference", "from collections", "from time"))),
+        *sorted(
+            line
+            for line in imports
+            if not line.startswith(("from adapters", "from reference", "from collections", "from time"))
+        ),
         "",
         f"np.set_printoptions(floatmode='unique', linewidth=10**6, threshold={SHOWN}, edgeitems=3)",
         "",

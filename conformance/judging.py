@@ -1,13 +1,13 @@
-"""Judgements: an outcome held against what is expected of it, row by row, in units of the derived bound."""
+"""Judgements: an answer held against what is expected of it, row by row, in units of the derived bound."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.framework import Call, Outcome
+from adapters.framework import Call
 from conformance.cases import Batch
-from conformance.trial import float64
+from conformance.trial import Answer, float64
 from reference.bounds import bound_ratio
 
 
@@ -40,26 +40,23 @@ class Judgement:
 
 
 def compare(
-    batch: Batch,
-    quantity: str,
-    outcome: Outcome,
-    got: NDArray | None,
-    expected: NDArray,
-    bound: NDArray,
-    *,
-    call: Call,
-    precision: str,
-    note: str = "",
+    batch: Batch, answer: Answer, quantity: str, expected: NDArray, bound: NDArray, *, name: str = "", note: str = ""
 ) -> Judgement:
-    """Judge an array that should equal ``expected`` within ``bound``; both have one entry or row for each row of the batch."""
-    if outcome.error:
-        return refuse(batch, quantity, f"raises {outcome.error}", expected, call)
-    if got is None:
-        return refuse(batch, quantity, "nothing", expected, call)
-    if got.shape != expected.shape:
-        return refuse(batch, quantity, f"an array of shape {got.shape}", expected, call)
-    ratio = bound_ratio(float64(got), expected, bound, precision=precision)
-    return Judgement(batch, quantity, by_row(ratio, batch.rows), float64(got), expected, call, note)
+    """Judge a quantity of an answer that should equal ``expected`` within ``bound``; ``name`` is what to call it, if not that."""
+    name = name or quantity
+    if trouble := answer.trouble(quantity, expected.shape):
+        return refuse(batch, answer, name, trouble, expected)
+    got = float64(answer.array(quantity))
+    ratio = bound_ratio(got, expected, bound, precision=answer.precision)
+    return Judgement(batch, name, by_row(ratio, batch.rows), got, expected, answer.call, note)
+
+
+def agree(batch: Batch, answer: Answer, other: Answer, quantity: str, bound: NDArray, *, name: str = "") -> Judgement:
+    """Judge a quantity of an answer against the same of another one, within ``bound`` where that is finite."""
+    if trouble := other.trouble(quantity, bound.shape):
+        return refuse(batch, answer, name or quantity, trouble, "the same answer")
+    expected = float64(other.array(quantity))
+    return compare(batch, answer, quantity, expected, np.where(np.isfinite(expected), bound, 0.0), name=name)
 
 
 def by_row(ratio: NDArray, rows: int) -> NDArray:
@@ -70,18 +67,12 @@ def by_row(ratio: NDArray, rows: int) -> NDArray:
     return ratio.reshape(len(ratio), -1).max(-1, initial=0.0)
 
 
-def refuse(batch: Batch, quantity: str, got: NDArray | str, expected: NDArray | str, call: Call, note: str = "") -> Judgement:
+def refuse(batch: Batch, answer: Answer, name: str, got: NDArray | str, expected: NDArray | str) -> Judgement:
     """Judge something that no bound excuses: every row violates the clause."""
-    return Judgement(batch, quantity, np.full(max(batch.rows, 1), np.inf), got, expected, call, note)
+    return Judgement(batch, name, np.full(max(batch.rows, 1), np.inf), got, expected, answer.call)
 
 
-def accept(batch: Batch, quantity: str, got: NDArray | str, expected: NDArray | str, call: Call, note: str = "") -> Judgement:
-    """Judge something that is as it should be, with no error to measure."""
-    return Judgement(batch, quantity, np.zeros(max(batch.rows, 1)), got, expected, call, note)
-
-
-def decide(
-    holds: bool, batch: Batch, quantity: str, got: NDArray | str, expected: NDArray | str, call: Call
-) -> Judgement:
+def decide(holds: bool, batch: Batch, answer: Answer, name: str, got: NDArray | str, expected: NDArray | str) -> Judgement:
     """Judge a yes or no."""
-    return (accept if holds else refuse)(batch, quantity, got, expected, call)
+    ratio = np.full(max(batch.rows, 1), 0.0 if holds else np.inf)
+    return Judgement(batch, name, ratio, got, expected, answer.call)

@@ -22,7 +22,15 @@ TIMES = ("framework_seconds", "compile_seconds")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what `crossproof.py run` passes on."""
     group = parser.getgroup("crossproof")
-    for name, default in (("adapter", ""), ("device", "cpu"), ("profile", "default"), ("loss", ""), ("question", ""), ("results", ""), ("selection", "")):
+    for name, default in (
+        ("adapter", ""),
+        ("device", "cpu"),
+        ("profile", "default"),
+        ("loss", ""),
+        ("question", ""),
+        ("results", ""),
+        ("selection", ""),
+    ):
         group.addoption(f"--crossproof-{name}", default=default)
 
 
@@ -53,11 +61,11 @@ class Session:
         self.examination = Examination(self.adapter, option(config, "device"), self.profile, self.expectations)
         asked = questions(self.adapter, loss=option(config, "loss"), question=option(config, "question"))
         self.questions: dict[str, Question] = {question_id(question): question for question in asked}
+        self.all = len(questions(self.adapter))
         self.is_worker = hasattr(config, "workerinput")
         self.writer: Writer | None = None
         self.met: set[int] = set()
         self.tallies: list[dict[str, Any]] = []
-        self.spent = 0.0
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Make an item of each question; those of one binding share a worker, and with it what is compiled for them."""
@@ -85,7 +93,7 @@ class Session:
             self.adapter,
             device=option(self.config, "device"),
             profile=self.profile,
-            selection=option(self.config, "selection"),
+            selection=option(self.config, "selection") if len(selected) < self.all else "",
             questions=len(selected),
         )
         if selected:
@@ -125,7 +133,7 @@ class Session:
         if self.writer is None:
             return
         tallies = self.tallies or [{**asdict(TALLY), "wall": wall}]
-        complete = self.writer.written + len(self.writer.waiting) == len(self.writer.order) and not option(self.config, "selection")
+        complete = self.writer.written + len(self.writer.waiting) == self.all
         total = {name: sum(tally.get(name, 0) for tally in tallies) for name in ("rows", "wall", *TIMES)}
         self.footer = Footer(
             records=0,
@@ -149,9 +157,10 @@ class Session:
         ]
 
     def _in_force(self, entry: Any) -> bool:
-        """Tell whether this run could have met an entry at all: its versions and device are these."""
+        """Tell whether this run could have met an entry at all: its device is this one, and its versions are not others."""
         devices = entry.devices or (option(self.config, "device"),)
-        return self.expectations.version_holds(entry.versions) and option(self.config, "device") in devices
+        elsewhere = self.expectations.knows(entry.versions) and not self.expectations.version_holds(entry.versions)
+        return not elsewhere and option(self.config, "device") in devices
 
 
 def question_id(question: Question) -> str:

@@ -16,9 +16,7 @@ LADDER = 64
 """Rows of a ladder; the shape (64, 2) is one of the shape buckets."""
 
 
-def table(
-    loss: str, dtype: str, name: str, prediction: ArrayLike, target: ArrayLike, names: Sequence[str] | str
-) -> Batch:
+def table(loss: str, dtype: str, name: str, prediction: ArrayLike, target: ArrayLike, names: Sequence[str] | str) -> Batch:
     """Return a batch of the given numbers; ``names`` are the regimes of its rows.
 
     Index targets may be given for a loss that takes soft ones: they become one-hot.
@@ -142,7 +140,9 @@ def empty(spec: Loss, dtype: str) -> list[Batch]:
 
 def labels_outside(spec: Loss, dtype: str, label: int) -> list[Batch]:
     """Return a batch with a label out of range: -1, or the number of classes."""
-    return [small(spec, dtype, f"label-{label}", [("neighbour", [0.2, 0.5, 0.3], 1), (f"label {label}", [0.1, 0.1, 0.8], label)])]
+    return [
+        small(spec, dtype, f"label-{label}", [("neighbour", [0.2, 0.5, 0.3], 1), (f"label {label}", [0.1, 0.1, 0.8], label)])
+    ]
 
 
 def unnormalised(spec: Loss, dtype: str) -> list[Batch]:
@@ -162,17 +162,23 @@ def worked(spec: Loss, dtype: str) -> list[Batch]:
     if spec.name == "sigmoid_cross_entropy_with_logits":
         logits = [[0.2, 0.2, 0.2, 0.2, 0.2], [0.3, 0.3, 0.2, 0.1, 0.1]]
         return [table(spec.name, dtype, "worked", logits, np.array([[0.0, 0, 0, 1, 0], [1, 0, 0, 0, 0]]), "worked example")]
-    return [table(spec.name, dtype, "worked", [[0.2, 0.8], [0.7, 0.3], [0.5, 0.5]], [1, 0, 0], "worked example")]
+    rows = np.arange(LADDER) % 3  # repeated to fill a shape bucket
+    pairs_of_logits = np.array([[0.2, 0.8], [0.7, 0.3], [0.5, 0.5]])
+    return [table(spec.name, dtype, "worked", pairs_of_logits[rows], np.array([1, 0, 0])[rows], "worked example")]
+
+
+def _steps(span: tuple[float, float]) -> NDArray:
+    return np.linspace(float(span[0]), float(span[1]), LADDER)
 
 
 def small_ladder(spec: Loss, dtype: str, span: tuple[float, float] | None = None) -> Batch:
     """Return a ladder of ever smaller losses: logits [z, 0] or a probability 1 - 10^-z of what happens."""
     last = -np.log(float(np.finfo(dtype).smallest_normal))
     if spec.prediction == "logit":
-        z = np.linspace(*(span or (last / LADDER, last * 0.99)), LADDER)
+        z = _steps(span or (last / LADDER, last * 0.99))
         x = np.stack([z, 0 * z], -1) if spec.has_classes else np.stack([z, -z], -1)
     else:
-        z = np.linspace(*(span or (0.1, last / np.log(10) * 0.99)), LADDER)
+        z = _steps(span or (0.1, last / np.log(10) * 0.99))
         small = 10.0**-z
         # 1 - p is exact down to the roundoff and 1 below it; a small p itself goes on to the smallest number
         x = np.stack([1 - small, small], -1)
@@ -184,10 +190,10 @@ def large_ladder(spec: Loss, dtype: str, span: tuple[float, float] | None = None
     """Return a ladder of ever larger losses: logits [-z, 0], or a probability 10^-z of what happens."""
     info = np.finfo(dtype)
     if spec.prediction == "logit":
-        z = np.linspace(*(span or (0.0, np.log10(float(info.max)) - 0.61)), LADDER)
+        z = _steps(span or (0.0, np.log10(float(info.max)) - 0.61))
         x = np.stack([-(10.0**z), 0 * z], -1) if spec.has_classes else np.stack([-(10.0**z), 10.0**z], -1)
     else:
-        z = np.linspace(*(span or (0.1, -np.log10(float(info.smallest_normal)) * 0.99)), LADDER)
+        z = _steps(span or (0.1, -np.log10(float(info.smallest_normal)) * 0.99))
         x = np.stack([10.0**-z, 1 - 10.0**-z], -1)
     target = np.zeros(LADDER, np.int64) if spec.has_classes else np.tile([1.0, 0.0], (LADDER, 1))
     return table(spec.name, dtype, "large-ladder", x, target, [f"{step:.6g}" for step in z])
@@ -203,9 +209,12 @@ def grid(spec: Loss, dtype: str) -> list[Batch]:
 
 
 def pairs(spec: Loss, dtype: str) -> list[Batch]:
-    """Return two logits a row on a grid on which their difference is exact, or the logits of a sigmoid."""
+    """Return two logits a row on a grid on which their difference is exact, or the logits of a sigmoid.
+
+    A third of the differences are so large that the exponential of their negative underflows.
+    """
     generator = np.random.default_rng(11)
-    logits = generator.integers(-512, 513, (LADDER, 2)) / 16
+    logits = generator.integers(-512, 513, (LADDER, 2)) * (0.25 if dtype == "float32" else 2.0)
     if spec.has_classes:
         return [table(spec.name, dtype, "pairs", logits, generator.integers(0, 2, LADDER), "two classes")]
     return [table(spec.name, dtype, "pairs", logits, generator.integers(0, 3, (LADDER, 2)) / 2, "two outcomes")]

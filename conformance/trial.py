@@ -13,6 +13,7 @@ from conformance.cases import Batch
 from reference.bounds import Bounds, error_bounds, reduced_bound, scaled_gradient_bound
 from reference.evaluate import Evaluation, evaluate
 from reference.losses import LOSSES, Grade, Loss
+from reference.precision import PRECISIONS
 from reference.semantics import MATHEMATICAL, Semantics
 
 
@@ -24,12 +25,42 @@ class Expected:
     bounds: Bounds
     precision: str
 
+    def of(self, quantity: str) -> tuple[NDArray, NDArray]:
+        """Return truth and bound of a quantity of `QUANTITIES`."""
+        field = QUANTITIES[quantity]
+        return getattr(self.truth, field), getattr(self.bounds, field)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a binding answered to a call, in a dtype."""
+
+    call: Call
+    outcome: Outcome
+    precision: str
+
+    def array(self, quantity: str) -> NDArray | None:
+        """Return a quantity of `QUANTITIES`; None if there is none."""
+        return getattr(self.outcome, QUANTITIES[quantity])
+
+    def trouble(self, quantity: str, shape: tuple[int, ...]) -> str:
+        """Say why a quantity is no array of a shape; nothing if it is one."""
+        if self.outcome.error:
+            return f"raises {self.outcome.error}"
+        array = self.array(quantity)
+        if array is None:
+            return "nothing"
+        return "" if array.shape == shape else f"an array of shape {array.shape}"
+
+
+QUANTITIES = {"value": "value", "gradient": "gradient", "target gradient": "target_gradient"}
+"""What a call answers, and the fields that hold it."""
+
 
 @dataclass
 class Tally:
-    """What a worker has spent: calls, rows, and seconds in the framework and in its compilers."""
+    """What a worker has spent: rows, and seconds in the framework and in its compilers."""
 
-    calls: int = 0
     rows: int = 0
     framework_seconds: float = 0.0
     compile_seconds: float = 0.0
@@ -64,7 +95,12 @@ class Trial:
     @property
     def precision(self) -> str:
         """The dtype that the loss is computed in."""
-        return self.dtype if self.semantics.computation_dtype == "input" else self.semantics.computation_dtype
+        return "float32" if self.semantics.computation_dtype == "float32" else self.dtype
+
+    @property
+    def outer_precision(self) -> str:
+        """The dtype that losses are reduced in and upstream gradients are taken in."""
+        return self.dtype if self.semantics.computation_dtype == "input" else "float32"
 
     def under(self, semantics: Semantics, grade: Grade | None = None) -> "Trial":
         """Return the same trial judged under other semantics."""
@@ -72,22 +108,25 @@ class Trial:
 
     def call(
         self, prediction: NDArray, target: NDArray, *, reduction: str = "none", cotangent: NDArray | None = None
-    ) -> Outcome:
+    ) -> Answer:
         """Run the binding and its gradient."""
         options = {"reduction": reduction} if "reduction" in self.binding.options else {}
-        function = self.binding.function
+        function, call = self.binding.function, Call(prediction, target, reduction, cotangent)
         outcome = self.framework.run(
             lambda x, t: function(x, t, **options),
-            Call(prediction, target, reduction, cotangent),
+            call,
             key=(self.binding.loss, self.binding.api, reduction),
             mode=self.mode,
             device=self.device,
         )
-        TALLY.calls += 1
         TALLY.rows += len(prediction)
         TALLY.framework_seconds += outcome.seconds
         TALLY.compile_seconds += outcome.compile_seconds
-        return outcome
+        return Answer(call, outcome, self.precision)
+
+    def ask(self, batch: Batch) -> Answer:
+        """Run the binding on a batch, without reduction."""
+        return self.call(batch.prediction, batch.target)
 
     def expect(self, batch: Batch) -> Expected:
         """Return what the reference expects of a batch; computed once for all bindings that share it.
@@ -100,7 +139,8 @@ class Trial:
 
 def _relevant(loss: Loss, semantics: Semantics) -> Semantics:
     """Return the semantics with everything reset that the evaluation of this loss does not read, so that more is shared."""
-    unread = {"small_loss", "mean_of_nothing", "computation_dtype"}
+    unread = {"small_loss", "mean_of_nothing"}
+    unread |= {"computation_dtype"} if semantics.computation_dtype == "float32" else set()  # the precision says it
     unread |= {"log_of_zero", "probability_sum", "target_gradient"} if loss.prediction == "logit" else {"infinite_logit"}
     unread |= {"loss_shape"} if loss.has_classes else set()
     return Semantics(**{name: value for name, value in vars(semantics).items() if name not in unread})
@@ -112,12 +152,21 @@ def _expect(batch: Batch, semantics: Semantics, grade: Grade, precision: str) ->
         array.astype(precision) if array.dtype.kind == "f" else array for array in (batch.prediction, batch.target)
     )
     truth = evaluate(batch.loss, prediction, target, semantics=semantics, precision=precision)
-    bounds = error_bounds(
-        batch.loss, prediction, target, truth, grade=grade, semantics=semantics, precision=precision
-    )
+    bounds = error_bounds(batch.loss, prediction, target, truth, grade=grade, semantics=semantics, precision=precision)
     if semantics.loss_shape == "row_mean":
         return _row_mean(truth, bounds, precision)
+    if semantics.computation_dtype == "float32_result":
+        truth, bounds = _through_float32(truth, bounds)
     return Expected(truth, bounds, precision)
+
+
+def _through_float32(truth: Evaluation, bounds: Bounds) -> tuple[Evaluation, Bounds]:
+    """Return a loss rounded to float32: u |l| + lam more in its bound, and an infinity where it is beyond float32."""
+    limits = PRECISIONS["float32"]
+    beyond = np.abs(truth.value) >= limits.overflow
+    value = np.where(beyond, np.sign(truth.value) * np.inf, truth.value)
+    bound = bounds.value + limits.u * np.abs(np.where(np.isfinite(value), value, 0.0)) + limits.smallest
+    return replace(truth, value=value), replace(bounds, value=np.where(np.isfinite(value), bound, 0.0))
 
 
 def _row_mean(truth: Evaluation, bounds: Bounds, precision: str) -> Expected:
@@ -128,11 +177,11 @@ def _row_mean(truth: Evaluation, bounds: Bounds, precision: str) -> Expected:
         for losses, bound in zip(truth.value, bounds.value, strict=True)
     ]
     share = 1.0 / classes
-    gradients = [truth.gradient, truth.target_gradient]
-    slopes = [bounds.gradient, bounds.target_gradient]
-    scaled = [scaled_gradient_bound(g, b, share, precision=precision) for g, b in zip(gradients, slopes, strict=True)]
+    assert truth.target_gradient is not None and bounds.target_gradient is not None  # only a soft loss has such rows
     mean = Evaluation(truth.value.mean(-1), truth.gradient * share, truth.target_gradient * share)
-    return Expected(mean, Bounds(np.array(rows), *scaled), precision)
+    slope = scaled_gradient_bound(truth.gradient, bounds.gradient, share, precision=precision)
+    target_slope = scaled_gradient_bound(truth.target_gradient, bounds.target_gradient, share, precision=precision)
+    return Expected(mean, Bounds(np.array(rows), slope, target_slope), precision)
 
 
 def float64(array: NDArray | None) -> NDArray:

@@ -80,9 +80,12 @@ def sparse_softmax_bounds(
 
     - plain, log1p: u (d_j + l) + sigma + (n + 1) lam, with the sigma of the form
     - lse, (a + L) - x_j: u (\|a + L\| + l) + plain sigma + (n + 1) lam
+    - log_quotient, -log(e_j / S): that of plain + u (c_e + 2 + c_l l): the relative error of p_j, its division or product
+      with 1 / S included, and that of the logarithm; beyond it where p_j underflows
 
     Gradient: u p_i [d_i + l_i + c_e + 1] + p_i plain sigma + u \|g_i\| + 2 lam + n lam p_i; the quotient form drops l_i,
-    the lse form adds u p_i (2 \|a + L\| + \|x_i\|).
+    the lse form adds u p_i (2 \|a + L\| + \|x_i\|). The log_quotient form, p_i (1 - t_i / p_i) by the chain rule, adds 5 u p_i
+    to the quotient form, and 5 u at the label: two divisions, two products and a difference.
     """
     rows, u, lam = softmax_rows(logits, precision), precision.u, precision.smallest
     if grade.value == "lse":
@@ -90,7 +93,13 @@ def sparse_softmax_bounds(
     else:
         length = rows.quarter_distance[np.arange(len(logits)), labels]
     value_bound = 4.0 * u * length + u * np.abs(value) + _sigma(rows, grade.value) + (logits.shape[-1] + 1) * lam
-    return value_bound, probability_error(rows, grade.gradient, precision) + (u * np.abs(gradient) + 2 * lam)
+    if grade.value == "log_quotient":
+        value_bound = value_bound + u * (EXP_ERROR + 2) + LOG_ERROR * u * np.abs(value)
+    slope = probability_error(rows, grade.gradient, precision) + (u * np.abs(gradient) + 2 * lam)
+    if grade.gradient == "log_quotient":
+        slope = slope + 5 * u * rows.p
+        slope[np.arange(len(logits)), labels] += 5 * u
+    return value_bound, slope
 
 
 def softmax_bounds(
@@ -113,6 +122,8 @@ def softmax_bounds(
       place of the first T and no error of T
     - target gradient -log p_k = d_k + L: the value at the label k, u (d_k + l_k) + sigma + (n + 1) lam: the rounding of
       d_k, of the sum l_k, and the error of L; the lse form has \|a + L\| in place of d_k
+    - the log_quotient form adds u (c_e + 2 + c_l l_k) to each log p_k, in the value times \|t_k\|, and to the gradient
+      5 u (T p_i + \|t_i\|)
     """
     rows, u, lam = softmax_rows(logits, precision), precision.u, precision.smallest
     weight = np.abs(targets)
@@ -125,6 +136,8 @@ def softmax_bounds(
         of_total = u * total + rounding_of_sum(weight, total, precision.v)
         slope = total[:, None] * slope + rows.p * of_total[:, None]
     slope = slope + 2 * u * np.abs(gradient) + (2 * lam * (1 + total))[:, None]
+    if grade.gradient == "log_quotient":
+        slope = slope + 5 * u * (total[:, None] * rows.p + weight)
 
     length = 4.0 * u * rows.quarter_distance
     constant = u * rows.log_total + sigma + flushed
@@ -132,6 +145,9 @@ def softmax_bounds(
         constant = constant + 4.0 * u * np.abs(rows.quarter_largest + 0.25 * rows.log_total)
     else:
         length = 2.0 * length
+    if grade.value == "log_quotient":
+        length = (1 + 0.5 * LOG_ERROR) * length  # u (d + l) has been 2 u d + u L: c_l u d more
+        constant = constant + u * (EXP_ERROR + 2 + LOG_ERROR * rows.log_total)
     return value, slope, length + constant[:, None]
 
 
@@ -145,6 +161,8 @@ def softmax_value_bound(rows: SoftmaxRows, weight: Array, total: Array, form: st
     terms = weight * (rows.quarter_distance + 0.25 * rows.log_total[:, None])
     whole = terms.sum(-1)
     rounding = 4.0 * (u * lengths + 2 * u * whole + rounding_of_sum(terms, whole, precision.v))
+    if form == "log_quotient":
+        rounding = rounding + u * (EXP_ERROR + 2) * total + 4.0 * u * LOG_ERROR * whole
     return rounding + total * _sigma(rows, form) + (1 + total) * (n + 1) * precision.smallest
 
 
@@ -152,7 +170,7 @@ def probability_error(rows: SoftmaxRows, form: str, precision: Precision) -> Arr
     r"""Return the bound of p_i (rows, n): u p_i [d_i + l_i + c_e + 1] + p_i plain sigma + n lam p_i, by gradient form."""
     u = precision.u
     per_row = u * (EXP_ERROR + 1) + rows.plain_sigma + rows.p.shape[-1] * precision.smallest
-    if form == "quotient":
+    if form in ("quotient", "log_quotient"):
         return rows.p * per_row[:, None] + 4.0 * u * rows.p_distance
     error = rows.p * (per_row + u * rows.log_total)[:, None] + 8.0 * u * rows.p_distance
     if form == "lse":

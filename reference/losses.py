@@ -42,7 +42,8 @@ class Loss:
         return Grade(self.value_forms[0], self.gradient_forms[0])
 
 
-_SOFTMAX_FORMS = ("plain", "log1p", "lse"), ("log_softmax", "quotient", "lse")
+_SOFTMAX_FORMS = ("plain", "log1p", "lse", "log_quotient"), ("log_softmax", "quotient", "lse", "log_quotient")
+"""The last of each is sound as far as no probability underflows."""
 
 LOSSES: dict[str, Loss] = {
     loss.name: loss
@@ -57,7 +58,16 @@ LOSSES: dict[str, Loss] = {
             ("log", "log1p"),
             ("separate", "joint"),
         ),
-        Loss("categorical_cross_entropy", "CATEGORICAL", "-sum_k t_k log p_k", "probability", "soft", "log", ("log",), ("separate",)),
+        Loss(
+            "categorical_cross_entropy",
+            "CATEGORICAL",
+            "-sum_k t_k log p_k",
+            "probability",
+            "soft",
+            "log",
+            ("log",),
+            ("separate",),
+        ),
         Loss(
             "sparse_categorical_cross_entropy",
             "SPARSE-CATEGORICAL",
@@ -78,8 +88,24 @@ LOSSES: dict[str, Loss] = {
             ("split", "fold", "pair"),
             ("auto", "pair", "direct", "lse"),
         ),
-        Loss("softmax_cross_entropy_with_logits", "SOFTMAX", "-sum_k t_k log softmax(x)_k", "logit", "soft", "log1p", *_SOFTMAX_FORMS),
-        Loss("sparse_softmax_cross_entropy_with_logits", "SPARSE", "-log softmax(x)_j", "logit", "index", "log1p", *_SOFTMAX_FORMS),
+        Loss(
+            "softmax_cross_entropy_with_logits",
+            "SOFTMAX",
+            "-sum_k t_k log softmax(x)_k",
+            "logit",
+            "soft",
+            "log1p",
+            *_SOFTMAX_FORMS,
+        ),
+        Loss(
+            "sparse_softmax_cross_entropy_with_logits",
+            "SPARSE",
+            "-log softmax(x)_j",
+            "logit",
+            "index",
+            "log1p",
+            *_SOFTMAX_FORMS,
+        ),
     )
 }
 """The losses of the founding table, by name."""

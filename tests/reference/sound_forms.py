@@ -14,13 +14,23 @@ def softmax(x, t, value_form, gradient_form, scaled=True):
     total = exponential.sum(-1, keepdims=True)
     log_total = np.log1p(np.where(pivot, 0, exponential).sum(-1, keepdims=True)) if value_form == "log1p" else np.log(total)
     losses = (largest + log_total) - x if value_form == "lse" else distance + log_total
+    if value_form == "log_quotient":
+        losses = -np.log(exponential / total)
     value = np.where(t == 0, 0, t * losses).sum(-1)
+    if gradient_form == "log_quotient":
+        return value, _through_log_and_quotient(exponential / total, t), losses
     p = {
         "log_softmax": lambda: np.exp(-(distance + np.log(total))),
         "quotient": lambda: exponential / total,
         "lse": lambda: np.exp(x - (largest + np.log(total))),
     }[gradient_form]()
     return value, (p * t.sum(-1, keepdims=True) if scaled else p) - t, losses
+
+
+def _through_log_and_quotient(p, t):
+    """The chain rule as automatic differentiation applies it: -t / p, then that of the softmax."""
+    slope = np.where(t == 0, 0, -t / p)
+    return p * (slope - (slope * p).sum(-1, keepdims=True))
 
 
 def sigmoid(x, t, value_form, gradient_form):
@@ -78,6 +88,12 @@ def added_binary(p, t):
     here, there = p + epsilon, 1 - p + epsilon
     value = -t * np.log(here) - (1 - t) * np.log(there)
     return value, -t / here + (1 - t) / there, np.log(there) - np.log(here)
+
+
+def clipped_and_added_binary(p, t):
+    low, high = p.dtype.type(1e-7), 1 - p.dtype.type(1e-7)
+    value, gradient, target_gradient = added_binary(np.clip(p, low, high), t)
+    return value, np.where((p < low) | (p > high), 0, gradient), target_gradient
 
 
 def floored_binary(p, t):

@@ -175,6 +175,22 @@ def test_soft_softmax_stays_within_its_bound(grade, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_log_of_a_quotient_stays_within_its_bound_until_it_underflows(dtype):
+    worst, grade = Worst(), Grade("log_quotient", "log_quotient")
+    for where, x, t, truth in soft_cases(dtype):
+        kept = (np.ptp(x, -1) < -0.9 * np.log(np.finfo(dtype).smallest_normal)) & np.isfinite(x).all(-1)
+        if not kept.any():
+            continue
+        truth = evaluate(SOFT, x[kept], t[kept], precision=dtype)
+        got = quietly(sound_forms.softmax, x[kept], t[kept], grade.value, grade.gradient)
+        measure(worst, where, SOFT, x[kept], t[kept], got, grade, dtype, truth=truth)
+        labels = t[kept].argmax(-1)
+        if (t[kept].max(-1) == 1).all():
+            measure(worst, where, SPARSE, x[kept], labels, got, grade, dtype)
+    worst.judge(f"{dtype} {grade}", closest=0.2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_unscaled_softmax_gradient_stays_within_its_bound(dtype):
     worst, grade, semantics = Worst(), Grade("plain", "quotient"), Semantics(unnormalised_gradient="unscaled")
     for where, x, t, _ in soft_cases(dtype):
@@ -225,6 +241,11 @@ BINARY_CASES = {
     "floor": (sound_forms.floored_binary, Grade("log1p", "joint"), Semantics(log_of_zero="floor_100")),
     "clip": (sound_forms.clipped_binary, Grade("log", "separate"), Semantics(log_of_zero="clip_1e-7")),
     "add": (sound_forms.added_binary, Grade("log", "separate"), Semantics(log_of_zero="add_1e-7")),
+    "clip and add": (
+        sound_forms.clipped_and_added_binary,
+        Grade("log", "separate"),
+        Semantics(log_of_zero="clip_then_add_1e-7"),
+    ),
 }
 
 
@@ -310,7 +331,7 @@ def test_a_doubled_result_violates_the_bound_of_every_form_in_every_regime(loss,
         for grade in forms:
             bounds = error_bounds(loss, x, target, truth, grade=grade, precision=dtype)
             # Their losses are below one roundoff of 1 + s: forms that round it may return 0.
-            lost = where.startswith("subnormal") and grade.value in ("plain", "lse")
+            lost = where.startswith("subnormal") and grade.value in ("plain", "lse", "log_quotient")
             assert lost or caught(truth.value, bounds.value, dtype), (where, grade.value)
             assert caught(truth.gradient, bounds.gradient, dtype), (where, grade.gradient)
 
@@ -331,10 +352,10 @@ SPECIAL_LOGITS = np.array(
 SPECIAL_PROBABILITIES = np.array(
     [[1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [np.nan, 0.5, 0.5], [1e-310, 1.0, 0.0], [1e-308, 0.25, 0.5]]
 )
-GUARDS = [Semantics(log_of_zero=guard) for guard in ("none", "floor_100", "clip_1e-7", "add_1e-7")]
+GUARDS = [Semantics(log_of_zero=guard) for guard in ("none", "floor_100", "clip_1e-7", "add_1e-7", "clip_then_add_1e-7")]
 SUMS = [
     Semantics(log_of_zero=guard, probability_sum=how)
-    for guard in ("none", "clip_1e-7", "add_1e-7")
+    for guard in ("none", "clip_1e-7", "add_1e-7", "clip_then_add_1e-7")
     for how in ("renormalised", "renormalised_after_guard")
 ]
 

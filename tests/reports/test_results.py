@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.record import SPECIFICATION_VERSION, Header, Line
-from reports.results import PROBLEMS_NAMED, encode, number, read_results
+from reports.record import SPECIFICATION_VERSION, Header, Line, number
+from reports.results import PROBLEMS_NAMED, encode, read_results
 from tests.reports.synthetic import make_footer, make_header, make_record, make_run, write_lines
 
 LINES: list[Line] = [

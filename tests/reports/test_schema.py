@@ -5,8 +5,8 @@ import json
 import jsonschema
 import pytest
 
-from reports.record import Line
-from reports.results import encode, number
+from reports.record import Line, number
+from reports.results import encode
 from reports.schema import SCHEMA_FILE, make_schema
 from tests.reports.synthetic import make_footer, make_header, make_record, make_run
 

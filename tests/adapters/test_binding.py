@@ -1,0 +1,97 @@
+"""A binding is declared over the call that a user would write, and keeps the text of it."""
+
+import ast
+
+import numpy as np
+import pytest
+
+from adapters.binding import implements, module_imports
+from reference.losses import LOSSES, Grade
+from reference.semantics import MATHEMATICAL, Semantics
+
+SPARSE = "sparse_softmax_cross_entropy_with_logits"
+
+
+@implements(SPARSE, api="numpy")
+def declared(logits, labels):
+    """Say something."""
+    return np.log(logits) + LOSSES[SPARSE].prefix
+
+
+@implements(
+    "binary_cross_entropy",
+    api="of many lines",
+    options=("reduction",),
+    semantics=Semantics(log_of_zero="floor_100"),
+    grade=Grade("log1p", "joint"),
+    documentation="https://example.org",
+    textbook=True,
+)
+def of_many_lines(p, t, *, reduction):
+    total = p + t
+
+    return total if reduction == "none" else total.sum()
+
+
+def test_declaration_fills_in_the_defaults() -> None:
+    assert (declared.loss, declared.api, declared.options) == (SPARSE, "numpy", ())
+    assert (declared.semantics, declared.documentation, declared.textbook) == (MATHEMATICAL, "", False)
+    assert declared.grade == Grade(LOSSES[SPARSE].value_forms[0], LOSSES[SPARSE].gradient_forms[0])
+
+
+def test_declaration_keeps_what_it_was_given() -> None:
+    assert of_many_lines.options == ("reduction",) and of_many_lines.textbook
+    assert of_many_lines.semantics == Semantics(log_of_zero="floor_100")
+    assert of_many_lines.grade == Grade("log1p", "joint") and of_many_lines.documentation == "https://example.org"
+    assert of_many_lines.function(np.ones(2), np.ones(2), reduction="sum") == 4
+
+
+def test_source_is_the_function_without_its_decorator() -> None:
+    assert of_many_lines.source == (
+        "def of_many_lines(p, t, *, reduction):\n    total = p + t\n\n    return total if reduction == \"none\" else total.sum()"
+    )
+    assert declared.source.startswith("def declared(logits, labels):\n    \"\"\"Say something.\"\"\"")
+
+
+def test_source_of_an_inner_function_stands_alone() -> None:
+    @implements(SPARSE, api="inner")
+    def inner(logits, labels):
+        return logits
+
+    assert ast.unparse(ast.parse(inner.source)) == "def inner(logits, labels):\n    return logits"
+
+
+def test_imports_are_those_the_source_needs() -> None:
+    assert declared.imports == ("import numpy as np", "from reference.losses import LOSSES, Grade")
+    assert of_many_lines.imports == ()
+
+
+def test_module_imports_go_by_the_names_they_bind() -> None:
+    import tests.adapters.example_imports as module
+
+    assert module_imports(module, {"os"}) == ("import os.path",)
+    assert module_imports(module, {"np", "second"}) == ("from collections import OrderedDict as second", "import numpy as np")
+    assert module_imports(module, {"numpy", "abc", "path"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"loss": "cross_entropy"}, "'cross_entropy' is not a loss of the specification: use one of binary_cross_entropy, "),
+        ({"options": ("weight",)}, "'weight' is not an option: use one of reduction"),
+        ({"grade": Grade("best", "lse")}, "'best' is not a sound form of sparse_softmax_.*: use one of plain, log1p, lse"),
+        ({"grade": Grade("lse", "best")}, "'best' is not a sound form of sparse_softmax_.*: use one of log_softmax, quotient, lse"),
+        ({"api": ""}, "'' cannot be the name of an API"),
+        ({"api": "two\nlines"}, "cannot be the name of an API: write it in ASCII on one line"),
+        ({"api": "naïve"}, "cannot be the name of an API: write it in ASCII on one line"),
+    ],
+)
+def test_wrong_declaration_is_refused_with_what_exists(words, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        implements(**{"loss": SPARSE, "api": "x", **words})
+
+
+@pytest.mark.parametrize("function", [lambda x, t: x, np.log, max, declared, type("Loss", (), {})])
+def test_what_has_no_text_of_a_function_is_refused(function) -> None:
+    with pytest.raises(ValueError, match="with def"):
+        implements(SPARSE, api="x")(function)
