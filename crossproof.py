@@ -5,9 +5,13 @@ import sys
 from collections.abc import Sequence
 from glob import glob, has_magic
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
+
+if TYPE_CHECKING:
+    from reports.results import ResultFile
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))  # the rooms are imported from the checkout, wherever the command is run from
@@ -79,8 +83,8 @@ def run(
         what = repr(question) if question else f"about the loss {loss!r}"
         raise Refusal(f"{adapter} has no question {what}: take the id from a finding, or leave the option out")
     selection = shlex.join([*(f"--{k}={v}" for k, v in (("loss", loss), ("question", question)) if v), *pytest_arguments])
-    narrow = "-selected" if loss or question else ""
-    target = Path(path or ROOT / "results" / f"{loaded.name}{narrow}.jsonl").absolute()
+    folder = ROOT / "results" / ("selected" if loss or question else "")
+    target = Path(path or folder / f"{loaded.name}.jsonl").absolute()
     options = {
         "adapter": adapter, "device": device, "profile": profile, "loss": loss,
         "question": question, "results": target, "selection": selection,
@@ -119,6 +123,7 @@ def _conclude(target: Path) -> int:
     from rich.console import Console
 
     from reports.gate import gate
+    from reports.record import FAILING
     from reports.results import read_results
     from reports.summary import terminal_summary
 
@@ -135,7 +140,14 @@ def _conclude(target: Path) -> int:
     console.print(f"results: {target}")
     for reason in reasons:
         console.print(reason)
+    if code == INCOMPLETE and not problems and all(_is_part(result) for result in results):
+        return int(any(record.verdict in FAILING for result in results for record in result.records))
     return code
+
+
+def _is_part(result: "ResultFile") -> bool:
+    """Tell whether a run came to its end that was asked for a part only: the gate calls it incomplete, its user does not."""
+    return bool(result.header.selection and result.footer is not None and result.records)
 
 
 REQUIRE = click.option("--require", multiple=True, help="An adapter whose result must be there; may be repeated.")

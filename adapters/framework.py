@@ -46,18 +46,27 @@ Loss = Callable[[Any, Any], Any]
 
 
 class Framework(Protocol):
-    """How to run things in one library.
+    """How to run things in one library; any object with these attributes will do."""
 
-    ``name`` is the adapter's ("pytorch"), ``packages`` the distributions whose versions decide a result, ``modes`` and
-    ``dtypes`` what a binding is run under, the default mode first. ``value_and_gradient`` is the plain function that runs
-    a loss; a reproducer prints its source.
-    """
+    @property
+    def name(self) -> str:
+        """The adapter's name: "pytorch"."""
 
-    name: str
-    packages: tuple[str, ...]
-    modes: tuple[str, ...]
-    dtypes: tuple[str, ...]
-    value_and_gradient: Callable[..., tuple[Any, ...]]
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The distributions whose versions decide a result."""
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """What a binding is run under, the default first."""
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The dtypes that a binding is run in, by NumPy's names."""
+
+    @property
+    def value_and_gradient(self) -> Callable[..., tuple[Any, ...]]:
+        """The plain function that runs a loss; a reproducer prints its source."""
 
     def devices(self) -> Mapping[str, str]:
         """Return the devices that this machine has, by the name `--device` takes, with a description each."""

@@ -75,7 +75,10 @@ def parse_case(text: str) -> Case:
         known = {**regimes_for(LOSSES[loss].prediction, LOSSES[loss].has_classes), MASKED.name: MASKED}
         if layout not in LAYOUTS or not set(regimes.split("+")) <= set(known):
             raise ValueError(text)
-        return Case(loss, rows, classes, layout, tuple(regimes.split("+")), bytes.fromhex(key).hex())
+        case = Case(loss, rows, classes, layout, tuple(regimes.split("+")), bytes.fromhex(key).hex())
+        if min(rows, classes, len(key)) < 1 or case.id != text:
+            raise ValueError(text)
+        return case
     except (ValueError, KeyError) as error:
         example = f"sparse_softmax_cross_entropy_with_logits/64x10/rowwise/normal+ties/{'0' * 16}"
         raise ValueError(f"{text!r} is not a case id: it must look like {example}") from error
@@ -191,5 +194,6 @@ def lay_out(array: NDArray, layout: str) -> NDArray:
         wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
         wide[..., ::2] = array
         result = wide[..., ::2]
+    result = result.view()  # the array itself stays writeable
     result.flags.writeable = False
     return result

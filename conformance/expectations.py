@@ -134,7 +134,7 @@ def _check(entry: Expectation, where: str) -> None:
         Semantics(**observed.choice)
         Requirement(entry.versions or "any")
     except (TypeError, ValueError, InvalidRequirement) as error:
-        raise ExpectationError(f"{where}: {error}") from error
+        raise ExpectationError(f"{where}: {str(error).splitlines()[0]}") from error
 
 
 def trial_under(trial: Trial, semantics: Semantics, entries: list[Expectation]) -> Trial:

@@ -52,12 +52,12 @@ def _confident_wrong(rng: np.random.Generator, rows: int, classes: int, limits: 
 
 
 def _subnormal(rng: np.random.Generator, rows: int, classes: int, limits: Array) -> tuple[Array, NDArray[np.intp]]:
-    """Logits so far below the largest that their exponentials are subnormal."""
-    labels = _random_labels(rng, rows, classes)
+    """Logits so far below the largest that their exponentials are subnormal; every second label is one of those."""
+    largest = _random_labels(rng, rows, classes)
     low, high = np.log(limits[0]), np.log(limits[1])
     x = rng.uniform(low, high + 10, (rows, classes))
-    x[np.arange(rows), labels] = 0.0
-    return x, labels
+    x[np.arange(rows), largest] = 0.0
+    return x, (largest + np.arange(rows) % 2) % classes
 
 
 def _masked(rng: np.random.Generator, rows: int, classes: int, limits: Array) -> tuple[Array, NDArray[np.intp]]:

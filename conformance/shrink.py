@@ -25,8 +25,12 @@ def shrink(trial: Trial, clause: Clause, judgement: Judgement) -> Judgement:
     kind = kind_of(judgement, judgement.witness)
 
     def attempt(batch: Batch) -> Judgement | None:
-        """Ask the clause of a smaller batch; None if the failure is gone, or is another one."""
-        for answer in (clause.reduce or clause.ask)(trial, batch):
+        """Ask the clause of a smaller batch; None if the failure is gone, is another one, or cannot be judged."""
+        try:
+            answers = (clause.reduce or clause.ask)(trial, batch)
+        except ArithmeticError:  # rounded to a number whose bound overflows
+            return None
+        for answer in answers:
             if answer.quantity == judgement.quantity and answer.violating.any() and kind_of(answer, answer.witness) == kind:
                 return answer
         return None
@@ -90,6 +94,10 @@ def _fewer_classes(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
     yield _labelled(loss, batch, level, label)
 
 
+def _reduced(case: str) -> str:
+    return case if case.endswith(" reduced") else f"{case} reduced"
+
+
 def _worst_columns(judgement: Judgement) -> list[int]:
     """Return the columns of the first row by the size of their error."""
     if isinstance(judgement.got, str) or isinstance(judgement.expected, str) or judgement.got.ndim < 2:
@@ -104,7 +112,7 @@ def _labelled(loss: Loss, batch: Batch, row: NDArray, label: int) -> Batch:
     target = np.array([label]) if loss.target == "index" else one_hot_targets(np.array([label]), len(row))
     return replace(
         batch,
-        id=f"{batch.id} reduced",
+        id=_reduced(batch.id),
         prediction=lay_out(row[None].astype(batch.dtype), "rowwise"),
         target=lay_out(target.astype(batch.target.dtype), "rowwise"),
         labels=np.array([label]),
@@ -115,7 +123,7 @@ def _labelled(loss: Loss, batch: Batch, row: NDArray, label: int) -> Batch:
 def _with(batch: Batch, row: NDArray, target: NDArray) -> Batch:
     return replace(
         batch,
-        id=f"{batch.id} reduced",
+        id=_reduced(batch.id),
         prediction=lay_out(row[None].astype(batch.dtype), "rowwise"),
         target=lay_out(target[None].astype(batch.target.dtype), "rowwise"),
     )
@@ -129,7 +137,7 @@ def _fewer_digits(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
     for digits in (1, 2, 3, 4, 6):
         prediction = lay_out(_rounded(batch.prediction, digits), "rowwise")
         target = batch.target if loss.target == "index" else lay_out(_rounded(batch.target, digits), "rowwise")
-        yield replace(batch, id=f"{batch.id} reduced", prediction=prediction, target=target)
+        yield replace(batch, id=_reduced(batch.id), prediction=prediction, target=target)
 
 
 def _rounded(array: NDArray, digits: int) -> NDArray:

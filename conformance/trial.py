@@ -170,7 +170,10 @@ def _through_float32(truth: Evaluation, bounds: Bounds) -> tuple[Evaluation, Bou
 
 
 def _row_mean(truth: Evaluation, bounds: Bounds, precision: str) -> Expected:
-    """Return the mean of independent outcomes over the last axis, and its bounds."""
+    """Return the mean of independent outcomes over the last axis, and its bounds.
+
+    A mean is a sum divided: where the sum overflows on the way the bound reaches the largest number, so an infinity is sound.
+    """
     classes = truth.value.shape[-1]
     rows = [
         reduced_bound(losses, Bounds(bound, bound, None), reduction="mean", precision=precision)
@@ -178,10 +181,15 @@ def _row_mean(truth: Evaluation, bounds: Bounds, precision: str) -> Expected:
     ]
     share = 1.0 / classes
     assert truth.target_gradient is not None and bounds.target_gradient is not None  # only a soft loss has such rows
-    mean = Evaluation(truth.value.mean(-1), truth.gradient * share, truth.target_gradient * share)
+    down = 2.0 ** -np.ceil(np.log2(classes))  # exact, and no sum of large losses overflows here
+    value = (truth.value * down).sum(-1) / (classes * down)
+    with np.errstate(over="ignore"):
+        overflows = np.isfinite(value) & (np.abs(truth.value).sum(-1) >= PRECISIONS[precision].overflow)
+    mean = Evaluation(value, truth.gradient * share, truth.target_gradient * share)
     slope = scaled_gradient_bound(truth.gradient, bounds.gradient, share, precision=precision)
     target_slope = scaled_gradient_bound(truth.target_gradient, bounds.target_gradient, share, precision=precision)
-    return Expected(mean, Bounds(np.array(rows), slope, target_slope), precision)
+    bound = np.where(overflows, PRECISIONS[precision].largest, rows)
+    return Expected(mean, Bounds(bound, slope, target_slope), precision)
 
 
 def float64(array: NDArray | None) -> NDArray:

@@ -54,7 +54,7 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
             "floor_100": "max(log(p), -100); gradient (p - t) / max(p (1 - p), 1e-12)",
             "clip_1e-7": "log(min(max(p, 1e-7), 1 - 1e-7)); no gradient outside",
             "add_1e-7": "log(p + 1e-7) and log(1 - p + 1e-7)",
-            "clip_then_add_1e-7": "q = min(max(p, 1e-7), 1 - 1e-7), then log(q + 1e-7) and log(1 - q + 1e-7); no gradient outside",
+            "clip_then_add_1e-7": "the clip, then log(p + 1e-7) and log(1 - p + 1e-7); no gradient outside the clip",
         },
     ),
     ChoicePoint(
@@ -115,6 +115,7 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
             "error": "an error",
             "nan": "a loss and a gradient row of NaN",
             "nan_value": "a loss of NaN, with the gradient p of no label at all",
+            "nan_zero": "a loss of NaN, with a gradient of 0",
             "zero": "a loss and a gradient of 0",
             "wrap": "the last class, as indices do in Python",
             "clamp": "the first class",

@@ -56,7 +56,7 @@ def _counts(results: Sequence[ResultFile]) -> Text:
 def _failure(variant: Variant) -> Text:
     """Return a failing question, with the modes and dtypes that answer alike: what was got, the case, the command."""
     record = variant.records[0]
-    text = Text(overflow="fold").append(f"\n{record.verdict} ", STYLES[record.verdict])
+    text = Text().append(f"\n{record.verdict} ", STYLES[record.verdict])
     text.append(f"{record.clause} {variant.where} {record.api}:")
     finding = record.finding
     if finding is None:

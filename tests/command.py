@@ -36,7 +36,9 @@ def invoke(*words: object) -> Result:
 
 def write_adapter(path: Path, body: str, *, head: str = "") -> Path:
     """Write an adapter file in the NumPy of `TINY`: the lines of ``head``, its imports, then ``body``."""
-    imports = "import numpy as np\nfrom adapters.binding import implements\nfrom tests.conformance.tiny import framework, log_loss\n"
+    imports = (
+        "import numpy as np\nfrom adapters.binding import implements\nfrom tests.conformance.tiny import framework, log_loss\n"
+    )
     path.write_text(f"{head}{imports}\n{body}", encoding="utf-8")
     return path
 

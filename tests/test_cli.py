@@ -160,7 +160,9 @@ def test_help_says_everything_in_whole_sentences(command: str) -> None:
     result = invoke(*command.split(), "--help")
     assert result.exit_code == 0
     assert not [line for line in result.output.splitlines()[1:] if line.endswith("...")]
-    options = [parameter for parameter in main.commands[command].params if isinstance(parameter, click.Option)] if command else []
+    options = (
+        [parameter for parameter in main.commands[command].params if isinstance(parameter, click.Option)] if command else []
+    )
     assert all(option.help for option in options)
 
 
@@ -201,7 +203,8 @@ def test_dashes_alone_are_fine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code"), [(["--no-such-option"], USAGE), (["nowhere.py"], USAGE), (["-k", "nothing-like-this"], INCOMPLETE), (["--co"], INCOMPLETE)]
+    ("words", "code"),
+    [(["--no-such-option"], USAGE), (["nowhere.py"], USAGE), (["-k", "nothing-like-this"], INCOMPLETE), (["--co"], INCOMPLETE)],
 )
 def test_words_that_pytest_refuses(words: list[str], code: int, tmp_path: Path) -> None:
     process = run_command("run", "--adapter", TINY, "--profile", "quick", "--results", tmp_path / "a.jsonl", "--", *words)
@@ -224,5 +227,3 @@ def test_gate_and_report_need_no_framework(tmp_path: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {blocked}; from crossproof import main; main()"
     process = run_command("report", path, "--output", tmp_path / "report.html", code=code)
     assert (process.returncode, process.stderr) == (0, "")
-
-

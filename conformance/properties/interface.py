@@ -18,18 +18,18 @@ def reductions(trial: Trial, batch: Batch) -> list[Judgement]:
         if trouble := none.trouble(quantity, truth.shape):
             return [refuse(batch, none, quantity, trouble, truth)]
     losses, slopes = float64(none.outcome.value), float64(none.outcome.gradient)
-    if np.abs(losses).sum() >= PRECISIONS[expected.precision].overflow:
+    if np.abs(losses).sum() >= PRECISIONS[trial.outer_precision].overflow:
         return []  # a mean is a sum divided: where the sum overflows on the way, an infinity is sound
     exact = Bounds(np.zeros_like(losses), np.zeros_like(slopes), None)
     judgements = []
     for reduction, factor in (("sum", 1.0), ("mean", 1.0 / losses.size)):
         answer = trial.call(batch.prediction, batch.target, reduction=reduction)
-        bound = np.asarray(reduced_bound(losses, exact, reduction=reduction, precision=expected.precision))
+        bound = np.asarray(reduced_bound(losses, exact, reduction=reduction, precision=trial.outer_precision))
         total = np.asarray(losses.sum() * factor)
         judgements.append(compare(batch, answer, "value", total, bound, name=f"value under {reduction}"))
         slack = expected.bounds.gradient
         # Twice: what is returned under none is not the truth either.
-        bound = scaled_gradient_bound(slopes, slack, factor, precision=expected.precision) + slack * factor
+        bound = scaled_gradient_bound(slopes, slack, factor, precision=trial.outer_precision) + slack * factor
         judgements.append(compare(batch, answer, "gradient", slopes * factor, bound, name=f"gradient under {reduction}"))
     return judgements
 
@@ -44,11 +44,8 @@ def upstream_gradient(trial: Trial, batch: Batch) -> list[Judgement]:
     scale = factors.astype(np.float64)
     scale = scale[..., None] if scale.ndim < batch.prediction.ndim else scale
     truth, bound = expected.of("gradient")
-    return [
-        compare(
-            batch, answer, "gradient", truth * scale, scaled_gradient_bound(truth, bound, scale, precision=expected.precision)
-        )
-    ]
+    bound = scaled_gradient_bound(truth, bound, scale, precision=trial.outer_precision)
+    return [compare(batch, answer, "gradient", truth * scale, bound)]
 
 
 def shape_and_dtype(trial: Trial, batch: Batch) -> list[Judgement]:

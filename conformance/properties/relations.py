@@ -45,7 +45,7 @@ def hard_is_one_hot(trial: Trial, batch: Batch) -> list[Judgement]:
     answer, expected = trial.ask(hard), trial.expect(hard)
     if other is not None:
         return both_agree(hard, answer, replace(trial, binding=other).ask(twin), expected)
-    truth = evaluate(other_name, twin.prediction, twin.target, semantics=trial.semantics, precision=expected.precision)
+    truth = trial.expect(twin).truth
     return [
         compare(hard, answer, "value", truth.value, expected.bounds.value),
         compare(hard, answer, "gradient", truth.gradient, expected.bounds.gradient),

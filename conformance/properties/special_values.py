@@ -84,12 +84,9 @@ def positive_infinity(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def empty_batch(trial: Trial, batch: Batch) -> list[Judgement]:
     """An empty batch has no losses, the sum 0, and the mean that the semantics names."""
-    means = {"nan": np.nan, "zero": 0.0}
-    wanted = {
-        "none": trial.expect(batch).truth.value,
-        "sum": np.zeros(()),
-        "mean": np.array(means[trial.semantics.mean_of_nothing]),
-    }
+    sums_and_means = {"nan": (0.0, np.nan), "zero": (0.0, 0.0), "empty": ([], [])}
+    total, mean = (np.array(x) for x in sums_and_means[trial.semantics.mean_of_nothing])
+    wanted = {"none": trial.expect(batch).truth.value, "sum": total, "mean": mean}
     judgements = []
     for reduction in wanted if "reduction" in trial.binding.options else ("none",):
         answer = trial.call(batch.prediction, batch.target, reduction=reduction)

@@ -48,9 +48,9 @@ def test_declaration_keeps_what_it_was_given() -> None:
 
 def test_source_is_the_function_without_its_decorator() -> None:
     assert of_many_lines.source == (
-        "def of_many_lines(p, t, *, reduction):\n    total = p + t\n\n    return total if reduction == \"none\" else total.sum()"
+        'def of_many_lines(p, t, *, reduction):\n    total = p + t\n\n    return total if reduction == "none" else total.sum()'
     )
-    assert declared.source.startswith("def declared(logits, labels):\n    \"\"\"Say something.\"\"\"")
+    assert declared.source.startswith('def declared(logits, labels):\n    """Say something."""')
 
 
 def test_source_of_an_inner_function_stands_alone() -> None:
@@ -80,7 +80,10 @@ def test_module_imports_go_by_the_names_they_bind() -> None:
         ({"loss": "cross_entropy"}, "'cross_entropy' is not a loss of the specification: use one of binary_cross_entropy, "),
         ({"options": ("weight",)}, "'weight' is not an option: use one of reduction"),
         ({"grade": Grade("best", "lse")}, "'best' is not a sound form of sparse_softmax_.*: use one of plain, log1p, lse"),
-        ({"grade": Grade("lse", "best")}, "'best' is not a sound form of sparse_softmax_.*: use one of log_softmax, quotient, lse"),
+        (
+            {"grade": Grade("lse", "best")},
+            "'best' is not a sound form of sparse_softmax_.*: use one of log_softmax, quotient, lse",
+        ),
         ({"api": ""}, "'' cannot be the name of an API"),
         ({"api": "two\nlines"}, "cannot be the name of an API: write it in ASCII on one line"),
         ({"api": "naïve"}, "cannot be the name of an API: write it in ASCII on one line"),

@@ -91,15 +91,30 @@ FILES = {
     "null": ("x = 1\0\n", "null bytes"),
     "empty": ("", "has no `framework`: write `from adapters.pytorch import framework` (or another adapter)"),
     "no framework": ("from adapters.binding import implements\n" + DECLARED, "has no `framework`"),
-    "odd framework": ("framework = 3\n" + DECLARED.replace("@", "from adapters.binding import implements\n@"), f"has no {MEMBERS[0]}"),
+    "odd framework": (
+        "framework = 3\n" + DECLARED.replace("@", "from adapters.binding import implements\n@"),
+        f"has no {MEMBERS[0]}",
+    ),
     "no binding": (HEAD, "has no binding: put `@implements(loss, api=...)` over a function"),
-    "unknown loss": (HEAD + DECLARED.replace("sparse_", "sparce_"), ", line 3: ValueError: 'sparce_categorical_cross_entropy' is not"),
-    "unknown option": (HEAD + DECLARED.replace('"x"', '"x", options=("weight",)'), ", line 3: ValueError: 'weight' is not an option"),
+    "unknown loss": (
+        HEAD + DECLARED.replace("sparse_", "sparce_"),
+        ", line 3: ValueError: 'sparce_categorical_cross_entropy' is not",
+    ),
+    "unknown option": (
+        HEAD + DECLARED.replace('"x"', '"x", options=("weight",)'),
+        ", line 3: ValueError: 'weight' is not an option",
+    ),
     "twice": (HEAD + DECLARED + DECLARED.replace("def f", "def g"), "declares 'x' of sparse_categorical_cross_entropy twice"),
     "api not ASCII": (HEAD + DECLARED.replace('"x"', '"µ"'), ", line 3: ValueError: 'µ' cannot be the name of an API"),
-    "lambda": (HEAD + 'f = implements("sparse_categorical_cross_entropy", api="x")(lambda p, t: 0)\n', ", line 3: ValueError: <function"),
+    "lambda": (
+        HEAD + 'f = implements("sparse_categorical_cross_entropy", api="x")(lambda p, t: 0)\n',
+        ", line 3: ValueError: <function",
+    ),
     "built in": (HEAD + 'f = implements("sparse_categorical_cross_entropy", api="x")(max)\n', "write a function with def"),
-    "no api": (HEAD + DECLARED.replace(', api="x"', ""), "TypeError: implements() missing 1 required keyword-only argument: 'api'"),
+    "no api": (
+        HEAD + DECLARED.replace(', api="x"', ""),
+        "TypeError: implements() missing 1 required keyword-only argument: 'api'",
+    ),
     "no alternative": (
         "from reference.semantics import Semantics\nSemantics(log_of_zero='never')\n",
         ", line 2: ValueError: log_of_zero='never' is not an alternative: use one of none,",
@@ -131,7 +146,9 @@ def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_path_that_is_no_file_is_refused(make, tmp_path: Path) -> None:
     path = tmp_path / "own.py"
     make(path)
-    assert refusal(path) == f"{path} is not a file: give --adapter the path of a Python file, or one of pytorch, tensorflow, jax"
+    assert (
+        refusal(path) == f"{path} is not a file: give --adapter the path of a Python file, or one of pytorch, tensorflow, jax"
+    )
 
 
 def test_broken_file_leaves_no_module(tmp_path: Path) -> None:

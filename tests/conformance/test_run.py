@@ -179,7 +179,12 @@ def test_interrupted_run_is_incomplete(tmp_path: Path) -> None:
 
 def test_expectation_that_meets_no_question_is_stale_and_fails_the_gate(tmp_path: Path) -> None:
     entry = '[[expect]]\napi = ["{}"]\nclauses = [1]\nobserved = {{got = ["nan"]}}\nreason = "r"\nupstream = "not found upstream"\n{}\n'
-    texts = [("another", ""), ("another", 'versions = "numpy<1"'), ("another", 'devices = ["cuda"]'), ("another", 'versions = "nunpy>1"')]
+    texts = [
+        ("another", ""),
+        ("another", 'versions = "numpy<1"'),
+        ("another", 'devices = ["cuda"]'),
+        ("another", 'versions = "nunpy>1"'),
+    ]
     folder = tmp_path / "expectations"
     folder.mkdir()
     (folder / "tiny.toml").write_text("\n".join(entry.format(*text) for text in texts))
@@ -229,7 +234,9 @@ def lines(path: Path) -> list[str]:
     return [record.api for record in results[0].records]
 
 
-@pytest.mark.parametrize("key", ["a/B-1/torch.nn.X/eager/float32", "a/B-1/f[x] over g[y]/eager/float32", "a/B-1/x@y::z/jit/float64"])
+@pytest.mark.parametrize(
+    "key", ["a/B-1/torch.nn.X/eager/float32", "a/B-1/f[x] over g[y]/eager/float32", "a/B-1/x@y::z/jit/float64"]
+)
 @pytest.mark.parametrize("group", ["", "@3"])
 def test_key_is_read_from_a_node_id(key: str, group: str) -> None:
     assert key_of(f"conformance/test_questions.py::test_question[{key}]{group}") == key

@@ -24,7 +24,7 @@ GUARDED = [
     (loss, regime, Semantics(log_of_zero=guard, probability_sum=whole))
     for loss in LOSSES
     if LOSSES[loss].prediction == "probability"
-    for guard in ("none", "floor_100", "clip_1e-7", "add_1e-7")
+    for guard in ("none", "floor_100", "clip_1e-7", "add_1e-7", "clip_then_add_1e-7")
     for whole in ("as_given", "renormalised", "renormalised_after_guard")
     if (whole == "as_given" if loss == "binary_cross_entropy" else guard != "floor_100")
     for regime in regime_names(loss)

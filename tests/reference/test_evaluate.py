@@ -96,6 +96,29 @@ def test_masked_classes_under_nan_semantics():
     assert np.isnan(of(SPARSE, [[0.0, -INF]], [0], masked_class="nan").value).all()
 
 
+@pytest.mark.parametrize(
+    ("picked", "value", "slope"), [("zero", 0, 0), ("nan", NAN, 0), ("nan_gradient", 0, NAN), ("nan_both", NAN, NAN)]
+)
+def test_what_an_outcome_of_probability_and_target_zero_adds(picked: str, value: float, slope: float):
+    """To the loss, and the gradient of that outcome; its neighbour, of probability and target one, keeps its own."""
+    for loss, p, t in ((CATEGORICAL, [[0.0, 1.0]], [[0.0, 1.0]]), (SPARSE_CATEGORICAL, [[0.0, 1.0]], [1])):
+        result = of(loss, p, t, masked_class=picked)
+        assert equal(result.value, [value]) and equal(result.gradient, [[slope, -1]])
+    binary = of(BINARY, [0.0, 1.0, 0.5], [0.0, 1.0, 0.0], masked_class=picked)
+    known = of(BINARY, [0.0, 1.0, 0.5], [0.0, 1.0, 0.0])
+    assert equal(binary.value, [value, value, known.value[2]])
+    assert equal(binary.gradient, [NAN, NAN, 2] if picked in ("nan_gradient", "nan_both") else [1, -1, 2])
+    soft = of(SOFTMAX, [[0.0, -INF]], [[1.0, 0.0]], masked_class=picked)
+    assert equal(soft.value, [value]) and equal(soft.gradient, [[0, slope]])
+
+
+def test_target_gradients_that_are_zero_where_the_target_is():
+    result = of(CATEGORICAL, [[0.5, 0.25]], [[0.0, 1.0]], target_gradient="zero_at_zero")
+    assert equal(parts(result)[2], [[0, np.log(4)]])
+    binary = of(BINARY, [0.25, 0.25, 0.5], [0.0, 1.0, 0.5], target_gradient="zero_at_zero")
+    assert equal(parts(binary)[2], [np.log(0.75), np.log(4), 0])
+
+
 @pytest.mark.parametrize("row", [[INF, 0.0], [-INF, -INF], [NAN, 0.0], [NAN, -INF]])
 def test_rows_without_a_softmax_are_nan(row: list[float]):
     for result in (of(SPARSE, row, 0), of(SOFTMAX, row, [1.0, 0.0])):
@@ -198,6 +221,7 @@ def test_binary_gradient_at_subnormal_probabilities(p: float, t: float, gradient
             [-np.log(1e-7), -np.log1p(1e-7), -np.log1p(1e-7), -np.log(1e-7)],
             [-1e7, 1 / (1 + 1e-7), -1 / (1 + 1e-7), 1e7],
         ),
+        ("clip_then_add_1e-7", [-np.log(2e-7), 0, -np.log1p((HIGH - 1) + 1e-7), -np.log((1 - HIGH) + 1e-7)], [0, 0, 0, 0]),
     ],
 )
 def test_guards_of_the_logarithm(guard: str, values: list[float], gradients: list[float]):
@@ -255,7 +279,7 @@ def test_labels_out_of_range_are_an_error(loss: str, label: int, point: str):
 
 @pytest.mark.parametrize("loss", [SPARSE, SPARSE_CATEGORICAL])
 @pytest.mark.parametrize(("label", "point"), OUTSIDE)
-@pytest.mark.parametrize("picked", ["nan", "nan_value", "zero"])
+@pytest.mark.parametrize("picked", ["nan", "nan_value", "nan_zero", "zero"])
 def test_labels_out_of_range_that_mean_no_class(loss: str, label: int, point: str, picked: str):
     result, inside = of(loss, ROWS, [0, label], **{point: picked}), of(loss, ROWS, [0, 0])
     assert equal(result.value[0], inside.value[0]) and equal(result.gradient[0], inside.gradient[0])

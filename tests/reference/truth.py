@@ -102,7 +102,8 @@ def _binary(probabilities: list[arb], targets: list[arb], semantics: Semantics) 
 
 def _binary_element(p: arb, t: arb, guard: str) -> tuple[arb, arb, arb, arb]:
     here = _guarded(p, guard)
-    there = 1 - here if guard == "clip_1e-7" else _guarded(1 - p, guard)
+    there = 1 - _guarded(p, "clip_1e-7") if guard.startswith("clip") else 1 - p
+    there = there + EPSILON if guard.endswith("add_1e-7") else there
     log_here, log_there = _negative_log(here, guard), _negative_log(there, guard)
     value = _times(t, log_here) + _times(1 - t, log_there)
     if guard == "floor_100":
@@ -187,16 +188,14 @@ _ROWS = {
 
 
 def _guarded(p: arb, guard: str) -> arb:
-    if guard == "add_1e-7":
-        return p + EPSILON
-    if guard == "clip_1e-7":
-        return EPSILON if p < EPSILON else CLIP_HIGH if p > CLIP_HIGH else p
-    return p
+    if guard.startswith("clip"):
+        p = EPSILON if p < EPSILON else CLIP_HIGH if p > CLIP_HIGH else p
+    return p + EPSILON if guard.endswith("add_1e-7") else p
 
 
 def _derivative(p: arb, guard: str) -> arb:
     """The derivative of the guarded probability with respect to ``p``."""
-    return arb(0) if guard == "clip_1e-7" and (p < EPSILON or p > CLIP_HIGH) else arb(1)
+    return arb(0) if guard.startswith("clip") and (p < EPSILON or p > CLIP_HIGH) else arb(1)
 
 
 def _negative_log(p: arb, guard: str) -> arb:

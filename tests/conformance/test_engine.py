@@ -1,0 +1,110 @@
+"""A question goes in, a record comes out: every verdict has its reason and nothing else has that verdict."""
+
+import numpy as np
+import pytest
+
+from adapters.loading import Adapter
+from conformance import trial
+from conformance.engine import questions
+from conformance.expectations import Observed
+from conformance.profiles import PROFILES
+from reference.bounds import Bounds
+from tests.conformance import asking
+from tests.conformance.asking import LOSS, ask, expectation
+from tests.conformance.tiny import framework
+
+
+def test_sound_loss_conforms_or_is_not_asked() -> None:
+    records = ask(asking.sound)
+    assert {record.verdict for record in records} == {"conforms", "unsupported"}
+    assert all(record.finding is None and not record.regimes and not record.kinds for record in records)
+    (value,) = ask(asking.sound, 1)
+    assert value.rows == sum(rows * count(shape) for shape in PROFILES["quick"].shapes for rows in shape[:1])
+    assert isinstance(value.worst, float) and 0 < value.worst <= 1
+
+
+def count(shape: tuple[int, int]) -> int:
+    from conformance.cases import draw_cases
+
+    return len([case for case in draw_cases(LOSS, PROFILES["quick"]) if (case.rows, case.classes) == shape])
+
+
+def test_what_a_binding_does_not_declare_is_unsupported() -> None:
+    (record,) = ask(asking.sound, 28)
+    assert (record.verdict, record.reason, record.rows) == ("unsupported", "the API has no reduction", 0)
+
+
+def test_unlisted_deviation_is_a_defect() -> None:
+    (record,) = ask(asking.inaccurate, 1)
+    assert (record.verdict, record.kinds, record.reason) == ("defect", ["inaccurate"], "")
+    assert isinstance(record.worst, float) and record.worst > 1
+    assert sum(record.regimes.values()) <= record.rows and set(record.regimes) <= {"flat", "peaked", "improbable", "probable"}
+    assert record.finding is not None and record.finding.quantity == "value"
+    assert record.finding.error_over_bound > 1 and record.finding.error_ulp > 1
+
+
+def test_documented_choice_is_a_divergence_with_its_reason() -> None:
+    (record,) = ask(asking.documented, 17)
+    assert record.verdict == "documented divergence"
+    assert (record.reason, record.upstream) == ("documented: negative_index = wrap", "https://example.org/wrap")
+
+
+@pytest.mark.parametrize("binding", [asking.wrapping, asking.documented_otherwise], ids=lambda binding: binding.api)
+def test_choice_that_is_not_documented_is_a_defect(binding) -> None:
+    (record,) = ask(binding, 17)
+    assert record.verdict == "defect" and record.finding is not None
+
+
+def test_documented_choice_that_does_not_show_conforms() -> None:
+    assert {record.verdict for record in ask(asking.documented, 1, 2, 18)} == {"conforms"}
+
+
+@pytest.mark.parametrize("number", [1, 2, 7, 10])
+def test_exception_is_a_crash_unless_listed(number: int) -> None:
+    (record,) = ask(asking.raising, number)
+    assert (record.verdict, record.kinds) == ("crash", ["error"])
+    assert record.finding is not None and record.finding.got == "raises NotImplementedError: no kernel for this"
+    (record,) = ask(asking.raising, number, entries=(expectation("raising", number, observed=Observed(got=("error",))),))
+    assert (record.verdict, record.reason) == ("known defect", "raising is known")
+
+
+def test_exception_where_one_is_due_conforms() -> None:
+    assert [record.verdict for record in ask(asking.raising, 17, 18)] == ["conforms"] * 2
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan, -1.0])
+def test_bound_that_is_not_finite_is_never_a_pass(bad: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = trial.error_bounds
+
+    def spoiled(*words, **more) -> Bounds:
+        bounds = real(*words, **more)
+        return Bounds(np.full_like(bounds.value, bad), np.full_like(bounds.gradient, bad), bounds.target_gradient)
+
+    with monkeypatch.context() as patch:
+        trial._expect.cache_clear()
+        patch.setattr(trial, "error_bounds", spoiled)
+        records = ask(asking.sound, 1, 2, 24, 29, entries=(expectation("sound", 1),))
+        trial._expect.cache_clear()
+    assert len(records) == 4
+    assert [record.verdict for record in records] == ["crash"] * len(records)
+    assert all(record.reason.startswith("the suite could not judge: an error bound is") for record in records)
+    assert [record.verdict for record in ask(asking.sound, 1)] == ["conforms"]
+
+
+def test_questions_come_in_one_order_with_names_of_their_own() -> None:
+    adapter = Adapter("a", "a", framework, (asking.sound, asking.nan, asking.unshifted))
+    names = [question.id for question in questions(adapter)]
+    assert len(set(names)) == len(names) and names == [question.id for question in questions(adapter)]
+    assert names[0] == "SPARSE-CATEGORICAL-1/sound/eager/float32"
+    assert [q.id for q in questions(adapter, question=names[5])] == [names[5]]
+    assert {q.binding.api for q in questions(adapter, loss=LOSS)} == {"sound", "nan"}
+    assert questions(adapter, loss="hinge") == questions(adapter, question="x") == []
+
+
+def test_finding_asks_again_with_the_settings_of_the_run() -> None:
+    (record,) = ask(asking.inaccurate, 1, device="cuda:1")
+    assert record.finding is not None
+    assert record.finding.command == (
+        "python crossproof.py run --adapter asked --profile quick "
+        "--question SPARSE-CATEGORICAL-1/inaccurate/eager/float32 --device cuda:1"
+    )

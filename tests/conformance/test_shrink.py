@@ -1,0 +1,126 @@
+"""A finding ends as a case that a person can read, and as the same failure."""
+
+import ast
+import re
+
+import numpy as np
+import pytest
+
+from adapters.binding import Binding, implements
+from conformance.expectations import KINDS
+from conformance.shrink import _rounded
+from reference.losses import Grade
+from reports.record import Finding
+from tests.conformance import asking
+from tests.conformance.asking import ask
+from tests.conformance.tiny import log_loss
+
+
+def finding_of(binding: Binding, number: int) -> Finding:
+    (record,) = ask(binding, number)
+    assert record.finding is not None, record
+    return record.finding
+
+
+def numbers_in(text: str) -> list[str]:
+    return re.findall(r"-?\d[\d.]*(?:e[-+]?\d+)?", text)
+
+
+def digits(number: str) -> int:
+    """Return how many significant digits a printed number has."""
+    return len(number.partition("e")[0].replace(".", "").strip("-0"))
+
+
+@pytest.mark.parametrize(
+    ("binding", "clause"),
+    [
+        (asking.clipped, 1),
+        (asking.clipped, 2),
+        (asking.inaccurate, 1),
+        (asking.nan, 1),
+        (asking.nan, 7),
+        (asking.unshifted, 1),
+        (asking.unshifted, 2),
+        (asking.unshifted, 7),
+    ],
+    ids=lambda item: getattr(item, "api", item),
+)
+def test_case_is_small(binding: Binding, clause: int) -> None:
+    found = finding_of(binding, clause)
+    prediction, target = (
+        np.array(ast.literal_eval(re.sub(r"(?<=\d)\.(?=[,\]])", ".0", text))) for text in (found.prediction, found.target)
+    )
+    assert prediction.shape[0] == target.shape[0] == 1
+    assert prediction.shape[1] <= 3
+    assert sum(digits(number) for number in numbers_in(found.prediction)) <= 2 * prediction.size
+    assert max(len(number) for number in numbers_in(found.prediction)) <= 6
+    assert found.error_over_bound == "inf" or float(found.error_over_bound) > 1
+
+
+@implements("sparse_categorical_cross_entropy", api="two failures")
+def two_failures(p, labels):
+    """Far off above 5, slightly off elsewhere: the larger one is found, and must not shrink to the other."""
+    value, gradient = log_loss(p, labels)
+    return np.where(value > 5, np.float32(np.inf), value * np.float32(1.001)), gradient
+
+
+def test_failure_stays_the_same_kind() -> None:
+    found = finding_of(two_failures, 1)
+    assert "inf" in found.got and "inf" not in found.expected
+    assert found.error_over_bound == "inf"
+
+
+@implements("sparse_categorical_cross_entropy", api="many rows")
+def many_rows(p, labels):
+    value, gradient = log_loss(p, labels)
+    return value + np.float32(len(p) > 20), gradient
+
+
+@implements("sparse_categorical_cross_entropy", api="many classes")
+def many_classes(p, labels):
+    value, gradient = log_loss(p, labels)
+    return value + np.float32(p.shape[1] > 4), gradient
+
+
+def test_failure_that_needs_many_rows_keeps_them() -> None:
+    (record,) = ask(many_rows, 1)
+    assert record.verdict == "defect" and record.finding is not None
+    assigned = [node for node in ast.parse(record.finding.reproducer).body if isinstance(node, ast.Assign)]
+    (prediction,) = [node.value for node in assigned if ast.unparse(node.targets[0]) == "prediction"]
+    assert 20 < len(eval(ast.unparse(prediction), {"np": np})) <= 64
+
+
+def test_failure_that_needs_many_classes_keeps_them() -> None:
+    found = finding_of(many_classes, 1)
+    assert 4 < len(numbers_in(found.prediction)) <= 10
+
+
+@implements("sparse_softmax_cross_entropy_with_logits", api="kept digits", grade=Grade("lse", "lse"))
+def kept_digits(x, labels):
+    """Wrong where no logit is a short number."""
+    value, gradient = asking._softmax_loss(x, labels, lambda x: x.max(-1, keepdims=True))
+    short = (x == np.round(x, 1)).any(-1)
+    return np.where(short, value, value + 1), gradient
+
+
+def test_digits_that_the_failure_needs_are_kept() -> None:
+    found = finding_of(kept_digits, 1)
+    assert all(digits(number) >= 2 for number in numbers_in(found.prediction))
+
+
+def test_kinds_of_the_record_are_words_of_the_vocabulary() -> None:
+    (record,) = ask(two_failures, 1)
+    assert record.kinds == ["inaccurate", "inf"] and set(record.kinds) <= set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("number", "digits", "rounded"), [(1.2345, 1, 1.0), (1.2345, 3, 1.23), (9.96, 2, 10.0), (-0.04567, 2, -0.046)]
+)
+def test_rounding_keeps_significant_digits(number: float, digits: int, rounded: float) -> None:
+    assert _rounded(np.array([[number]]), digits)[0, 0] == rounded
+
+
+@pytest.mark.parametrize("number", [0.0, -0.0, np.inf, -np.inf, np.nan])
+def test_rounding_keeps_special_values(number: float) -> None:
+    array = np.array([[number]], np.float32)
+    assert _rounded(array, 1).tobytes() == array.tobytes()
