@@ -147,7 +147,11 @@ def _conclude(target: Path) -> int:
 
 def _is_part(result: "ResultFile") -> bool:
     """Tell whether a run came to its end that was asked for a part only: the gate calls it incomplete, its user does not."""
-    return bool(result.header.selection and result.footer is not None and result.records)
+    from reports.gate import UNANSWERED
+
+    ended = result.footer is not None and len(result.records) == result.header.questions
+    answered = any(record.verdict not in UNANSWERED for record in result.records)
+    return bool(result.header.selection) and ended and answered
 
 
 REQUIRE = click.option("--require", multiple=True, help="An adapter whose result must be there; may be repeated.")

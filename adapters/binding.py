@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from reference.losses import LOSSES, Grade
@@ -100,9 +101,14 @@ def _read_source(function: Callable[..., Any]) -> tuple[str, tuple[str, ...]]:
 def module_imports(module: Any, names: set[str]) -> tuple[str, ...]:
     """Return the import statements at the top of a module that bind any of the names."""
     lines = []
-    for statement in ast.parse(inspect.getsource(module)).body:
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            bound = {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
-            if bound & names:
-                lines.append(ast.unparse(statement))
+    for statement in _import_statements(module):
+        bound = {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
+        if bound & names:
+            lines.append(ast.unparse(statement))
     return tuple(lines)
+
+
+@cache
+def _import_statements(module: Any) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    body = ast.parse(inspect.getsource(module)).body
+    return tuple(statement for statement in body if isinstance(statement, ast.Import | ast.ImportFrom))

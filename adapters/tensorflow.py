@@ -515,17 +515,6 @@ def log_of_softmax(logits, targets):
 
 @implements(
     "softmax_cross_entropy_with_logits",
-    api="tf.keras.losses.categorical_crossentropy over tf.nn.softmax",
-    grade=_LOG_OF_SOFTMAX,
-    documentation=_DOCS + "keras/losses/categorical_crossentropy",
-    textbook=True,
-)
-def keras_categorical_of_softmax(logits, targets):
-    return tf.keras.losses.categorical_crossentropy(targets, tf.nn.softmax(logits))
-
-
-@implements(
-    "softmax_cross_entropy_with_logits",
     api="tf.keras.losses.categorical_crossentropy over tf.keras.activations.softmax",
     grade=_QUOTIENT,
     documentation=_DOCS + "keras/losses/categorical_crossentropy",
@@ -627,17 +616,6 @@ def log_softmax_times_one_hot(logits, labels):
 )
 def log_of_softmax_gathered(logits, labels):
     return -tf.gather(tf.math.log(tf.nn.softmax(logits)), labels, axis=-1, batch_dims=1)
-
-
-@implements(
-    "sparse_softmax_cross_entropy_with_logits",
-    api="tf.keras.losses.sparse_categorical_crossentropy over tf.nn.softmax",
-    grade=_LOG_OF_SOFTMAX,
-    documentation=_DOCS + "keras/losses/sparse_categorical_crossentropy",
-    textbook=True,
-)
-def keras_sparse_of_softmax(logits, labels):
-    return tf.keras.losses.sparse_categorical_crossentropy(labels, tf.nn.softmax(logits))
 
 
 @implements(

@@ -10,7 +10,7 @@ import numpy as np
 from adapters.binding import Binding
 from adapters.loading import Adapter
 from conformance.clauses import Clause, clauses_of
-from conformance.expectations import Expectation, Expectations, explains, kind_of, trial_under
+from conformance.expectations import Expectation, Expectations, explains, kinds_of, trial_under
 from conformance.findings import describe
 from conformance.judging import Judgement
 from conformance.profiles import Profile
@@ -189,7 +189,7 @@ def _found(
 
 def _kinds(judgements: list[Judgement]) -> list[str]:
     """Return what the violating rows hold."""
-    return sorted({kind_of(judgement, int(row)) for judgement in judgements for row in np.flatnonzero(judgement.violating)})
+    return sorted({kind for judgement in judgements for kind in kinds_of(judgement)[judgement.violating].tolist()})
 
 
 def _record(

@@ -152,26 +152,26 @@ def explains(entries: list[Expectation], judgements: list[Judgement]) -> bool:
     regimes = {regime for entry in entries for regime in entry.observed.regimes}
     seen: set[str] = set()
     for judgement in judgements:
-        for row in np.flatnonzero(judgement.violating):
-            seen.add(kind_of(judgement, int(row)))
-            if regimes and judgement.batch.regimes and judgement.batch.regimes[row] not in regimes:
-                return False
+        violating = judgement.violating
+        seen |= set(kinds_of(judgement)[violating].tolist())
+        if regimes and judgement.batch.regimes and not set(np.array(judgement.batch.regimes)[violating].tolist()) <= regimes:
+            return False
     return seen <= kinds and all(seen & set(entry.observed.got) for entry in entries if entry.observed.got)
 
 
-def kind_of(judgement: Judgement, row: int) -> str:
-    """Return what a violating row holds, of `KINDS`."""
+def kinds_of(judgement: Judgement) -> NDArray[np.str_]:
+    """Return what each row holds if it violates, of `KINDS`."""
+    rows = judgement.ratio.size
     if isinstance(judgement.got, str) or isinstance(judgement.expected, str):
-        return "error" if isinstance(judgement.got, str) and judgement.got.startswith("raises ") else "other"
-    got, expected = _row(judgement.got, row), _row(judgement.expected, row)
-    if got.shape != expected.shape:
-        return "other"
-    if (np.isnan(got) & ~np.isnan(expected)).any():
-        return "nan"
-    if (np.isinf(got) & (got != expected)).any():
-        return "inf"
-    return "zero" if not got.any() and expected.any() else "inaccurate"
-
-
-def _row(array: NDArray, row: int) -> NDArray:
-    return np.atleast_1d(array[row] if array.ndim else array)
+        raised = isinstance(judgement.got, str) and judgement.got.startswith("raises ")
+        return np.full(rows, "error" if raised else "other")
+    if judgement.got.shape != judgement.expected.shape:
+        return np.full(rows, "other")
+    got, expected = (
+        np.broadcast_to(array, (rows,)) if array.ndim == 0 else array for array in (judgement.got, judgement.expected)
+    )
+    got, expected = got.reshape(rows, -1), expected.reshape(rows, -1)
+    nan = (np.isnan(got) & ~np.isnan(expected)).any(1)
+    infinite = (np.isinf(got) & (got != expected)).any(1)
+    zero = ~got.any(1) & expected.any(1)
+    return np.select([nan, infinite, zero], ["nan", "inf", "zero"], "inaccurate")

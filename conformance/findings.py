@@ -76,7 +76,7 @@ def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dty
     call = judgement.call
     function = framework.value_and_gradient
     module = inspect.getmodule(function)
-    names = {word for word in _words_in(inspect.getsource(function))}
+    names = set(_words_in(inspect.getsource(function)))
     imports = {*binding.imports, *module_imports(module, names), "import numpy as np"}
     options = f", reduction={call.reduction!r}" if "reduction" in binding.options else ""
     lines = [
@@ -102,7 +102,8 @@ def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dty
         "value, gradient, target_gradient = value_and_gradient(loss, prediction, target, cotangent)",
         'print("value          ", np.array2string(np.asarray(value), separator=", "), value.dtype, value.shape)',
         'print("gradient       ", np.array2string(np.asarray(gradient), separator=", "))',
-        'print("target gradient", target_gradient)',
+        'print("target gradient", np.array2string(np.asarray(target_gradient), separator=", "))',
+        *(['print("sum of the gradient", gradient.sum(-1))'] if judgement.quantity == "sum of the gradient" else []),
         *_expectation(judgement, dtype),
         "",
     ]
@@ -126,7 +127,7 @@ def _literal(array: NDArray) -> str:
     if flat.size > SHOWN and starts.size <= SHOWN:
         return f"np.repeat({_numbers(flat[starts])}, {lengths.tolist()}).reshape({array.shape})"
     if flat.size > LONGEST:
-        return f"np.empty({array.shape}, dtype={array.dtype.name!r})  # {flat.size} numbers: ask again with the command of the finding"
+        return f"np.empty({array.shape}, dtype={array.dtype.name!r})  # {flat.size} numbers: ask again by the command"
     return f"{_numbers(flat)}.reshape({array.shape})" if array.ndim != 1 else _numbers(flat)
 
 

@@ -16,7 +16,10 @@ The limits are (smallest subnormal, smallest normal, largest, unit roundoff) of 
 
 @dataclass(frozen=True)
 class Regime:
-    """One family. ``smooth`` families fill all mantissas evenly with losses of order one: there the errors of a sound loss average out."""
+    """One family.
+
+    ``smooth`` families fill all mantissas evenly with losses of order one: there the errors of a sound loss average out.
+    """
 
     name: str
     fill: Fill

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from conformance.cases import Batch, lay_out
 from conformance.clauses import Clause
-from conformance.expectations import kind_of
+from conformance.expectations import kinds_of
 from conformance.judging import Judgement
 from conformance.trial import Trial
 from reference.evaluate import one_hot_targets
@@ -22,7 +22,7 @@ Attempt = Callable[[Batch], Judgement | None]
 
 def shrink(trial: Trial, clause: Clause, judgement: Judgement) -> Judgement:
     """Return a judgement of the same kind on fewer rows, fewer classes and fewer digits."""
-    kind = kind_of(judgement, judgement.witness)
+    kind = kinds_of(judgement)[judgement.witness]
 
     def attempt(batch: Batch) -> Judgement | None:
         """Ask the clause of a smaller batch; None if the failure is gone, is another one, or cannot be judged."""
@@ -31,7 +31,7 @@ def shrink(trial: Trial, clause: Clause, judgement: Judgement) -> Judgement:
         except ArithmeticError:  # rounded to a number whose bound overflows
             return None
         for answer in answers:
-            if answer.quantity == judgement.quantity and answer.violating.any() and kind_of(answer, answer.witness) == kind:
+            if answer.quantity == judgement.quantity and answer.violating.any() and kinds_of(answer)[answer.witness] == kind:
                 return answer
         return None
 

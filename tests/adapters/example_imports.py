@@ -1,8 +1,8 @@
 """A module of imports, for `module_imports` to read."""
 
 import os.path
-from collections import OrderedDict as second
 from collections import abc as first
+from json import loads as second
 
 import numpy as np
 

@@ -126,15 +126,20 @@ def test_changed_input_is_noticed(which: str) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layout_reaches_the_framework(layout: str) -> None:
-    seen = []
+    seen: list[tuple[int, ...]] = []
+
+    def loss(x, t):
+        seen.append(x.stride())
+        return x.sum(-1)
+
     prediction = lay_out(X, layout)
-    run(lambda x, t: seen.append(x.stride()) or x.sum(-1), prediction=prediction)
+    run(loss, prediction=prediction)
     assert seen == [tuple(stride // X.itemsize for stride in prediction.strides)]
 
 
 def test_devices_are_those_of_this_machine() -> None:
     devices = framework.devices()
-    assert list(devices)[0] == "cpu" and ("cuda" in devices) == torch.cuda.is_available() and all(devices.values())
+    assert next(iter(devices)) == "cpu" and ("cuda" in devices) == torch.cuda.is_available() and all(devices.values())
 
 
 def test_documentation_is_an_address() -> None:

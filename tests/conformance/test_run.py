@@ -79,18 +79,19 @@ def test_finding_repeats_by_its_command(two_losses, tmp_path: Path) -> None:
     again = read(tmp_path / "again.jsonl")
     assert again.records == [record]
     assert again.header.selection == f"'--question={record.clause}/off [a/b]/eager/float32'"
-    assert process.returncode == INCOMPLETE and again.footer is not None and not again.footer.complete
+    assert process.returncode == NEWS and again.footer is not None and not again.footer.complete
 
 
 @pytest.mark.parametrize(
-    ("words", "clauses", "verdict"),
+    ("words", "clauses", "verdict", "code"),
     [
-        (("-k", "SPARSE-CATEGORICAL-20"), ["SPARSE-CATEGORICAL-20"] * 2, "defect"),
-        (("-k", "off and SPARSE-CATEGORICAL-1", "-x"), ["SPARSE-CATEGORICAL-1"], "defect"),
-        (("-k", "sparse_categorical and CATEGORICAL-31 and sound"), ["SPARSE-CATEGORICAL-31"], "conforms"),
+        (("-k", "SPARSE-CATEGORICAL-20"), ["SPARSE-CATEGORICAL-20"] * 2, "defect", NEWS),
+        (("-k", "off and SPARSE-CATEGORICAL-1", "-x"), ["SPARSE-CATEGORICAL-1"], "defect", INCOMPLETE),
+        (("-k", "sparse_categorical and CATEGORICAL-31 and sound"), ["SPARSE-CATEGORICAL-31"], "conforms", 0),
+        (("-k", "CATEGORICAL-28"), ["SPARSE-CATEGORICAL-28"] * 2, "unsupported", INCOMPLETE),
     ],
 )
-def test_what_follows_the_dashes_selects(two_losses, words, clauses, verdict: str, tmp_path: Path) -> None:
+def test_what_follows_the_dashes_selects(two_losses, words, clauses, verdict: str, code: int, tmp_path: Path) -> None:
     adapter, _, _ = two_losses
     process = run(adapter, tmp_path / "some.jsonl", "--", *words)
     result = read(tmp_path / "some.jsonl")
@@ -98,7 +99,8 @@ def test_what_follows_the_dashes_selects(two_losses, words, clauses, verdict: st
     assert result.records[-1].verdict == verdict
     assert result.header.selection == shlex.join(words)
     assert result.footer is not None and not result.footer.complete and result.footer.stale == []
-    assert process.returncode == INCOMPLETE
+    assert process.returncode == code
+    assert gate([result], [], [])[0] == INCOMPLETE
 
 
 def test_first_failure_ends_a_run_that_says_so(two_losses, tmp_path: Path) -> None:
@@ -123,7 +125,7 @@ def test_killed_run_keeps_what_it_recorded_and_the_next_replaces_it(tmp_path: Pa
     adapter = write_adapter(
         tmp_path / "killed.py",
         broken("value = value + 0", "first") + broken("die()", "second"),
-        head=f"import os, signal\ndef die():\n    if not os.path.exists({str(marker)!r}): os.kill(os.getpid(), signal.SIGKILL)\n",
+        head=f"import os, signal\ndef die():\n    os.path.exists({str(marker)!r}) or os.kill(os.getpid(), signal.SIGKILL)\n",
     )
     target = tmp_path / "killed.jsonl"
     process = run(adapter, target)
@@ -156,7 +158,7 @@ def test_worker_that_hangs_leaves_a_crash(tmp_path: Path) -> None:
     process = run(adapter, tmp_path / "h.jsonl", "--", "-n", "1", "-o", "faulthandler_timeout=2", "-k", "CATEGORICAL-16")
     result = read(tmp_path / "h.jsonl")
     assert [record.verdict for record in result.records] == ["crash"]
-    assert process.returncode == INCOMPLETE  # for what -k left out
+    assert process.returncode == NEWS
 
 
 @pytest.mark.parametrize("error", ["SystemExit(0)", "BaseException('odd')"])
@@ -169,16 +171,18 @@ def test_binding_that_raises_anything_is_a_crash(error: str, tmp_path: Path) -> 
     assert "Traceback" not in process.stderr
 
 
-def test_interrupted_run_is_incomplete(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [(), ("--", "-k", "CATEGORICAL-1")], ids=["whole", "part"])
+def test_interrupted_run_is_incomplete(words: tuple[str, ...], tmp_path: Path) -> None:
     adapter = write_adapter(tmp_path / "stop.py", broken("value = value + 0", "a") + broken("raise KeyboardInterrupt", "b"))
-    process = run(adapter, tmp_path / "stop.jsonl")
+    process = run(adapter, tmp_path / "stop.jsonl", *words)
     result = read(tmp_path / "stop.jsonl")
     assert process.returncode == INCOMPLETE and "Traceback" not in process.stderr
     assert result.footer is not None and not result.footer.complete and {r.api for r in result.records} == {"a"}
 
 
 def test_expectation_that_meets_no_question_is_stale_and_fails_the_gate(tmp_path: Path) -> None:
-    entry = '[[expect]]\napi = ["{}"]\nclauses = [1]\nobserved = {{got = ["nan"]}}\nreason = "r"\nupstream = "not found upstream"\n{}\n'
+    head = '[[expect]]\napi = ["{}"]\nclauses = [1]\nobserved = {{got = ["nan"]}}\n'
+    entry = head + 'reason = "r"\nupstream = "not found upstream"\n{}\n'
     texts = [
         ("another", ""),
         ("another", 'versions = "numpy<1"'),
