@@ -24,8 +24,8 @@ class Clause:
 
     ``applies`` tells for which losses it means something; ``needs`` says why a binding that declares less does not
     support it, and is empty where it does. ``reduce`` judges the smaller batches of a finding, where the property itself
-    needs its whole table. ``asks_shape`` marks the clause that holds the shape of the loss against the mathematics too, ``is_ladder`` one
-    that finds where a loss saturates.
+    needs its whole table. ``asks_shape`` marks the clause that holds the shape of the loss against the mathematics too,
+    ``is_ladder`` one that finds where a loss saturates.
     """
 
     number: int

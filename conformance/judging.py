@@ -42,7 +42,7 @@ class Judgement:
 def compare(
     batch: Batch, answer: Answer, quantity: str, expected: NDArray, bound: NDArray, *, name: str = "", note: str = ""
 ) -> Judgement:
-    """Judge a quantity of an answer that should equal ``expected`` within ``bound``; ``name`` is what to call it, if not that."""
+    """Judge a quantity of an answer that should equal ``expected`` within ``bound``; ``name`` is what to call it."""
     name = name or quantity
     if trouble := answer.trouble(quantity, expected.shape):
         return refuse(batch, answer, name, trouble, expected)
