@@ -79,8 +79,9 @@ class TensorFlow:
 framework = TensorFlow()
 
 _DOCS = "https://www.tensorflow.org/api_docs/python/tf/"
-_GUARDED = Semantics(log_of_zero="add_1e-7")
-"""log_loss: "epsilon: A small increment to add to avoid taking a log of zero", 1e-7 by default."""
+_GUARDED = Semantics(log_of_zero="add_1e-7", computation_dtype="float32")
+"""log_loss: "epsilon: A small increment to add to avoid taking a log of zero", 1e-7 by default. It returns a "weighted loss
+float Tensor", where its neighbours return one "of the same type as logits"."""
 _FLOATX = Semantics(computation_dtype="float32")
 """The Keras loss classes: "dtype: The dtype of the loss's computations. Defaults to None, which means using floatx()"."""
 _FLOATX_ROW_MEAN = Semantics(computation_dtype="float32", loss_shape="row_mean")
