@@ -128,7 +128,7 @@ def check_crossproof(words):
 def check_module(words):
     """Refuse a `python -m` of nothing, a tox environment that does not exist, and a missing requirements file."""
     module, arguments = words[0], words[1:]
-    assert importlib.util.find_spec(module) is not None
+    assert module == "tox" or importlib.util.find_spec(module) is not None  # tox runs these tests from outside
     if module == "tox":
         ini = ConfigParser()
         ini.read(ROOT / "tox.ini")
