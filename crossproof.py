@@ -58,7 +58,12 @@ def main() -> None:
 @click.option("--profile", default="default", show_default=True, help="How much to ask: quick, default, thorough.")
 @click.option("--loss", default="", help="Ask about one loss only.")
 @click.option("--question", default="", help="Ask one question only, by the id that a finding prints.")
-@click.option("--results", "path", default="", help="The result file to write [results/ADAPTER.jsonl].")
+@click.option(
+    "--results",
+    "path",
+    default="",
+    help="The result file to write [results/ADAPTER.jsonl; of a part results/selected/ADAPTER.jsonl].",
+)
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def run(
     adapter: str, device: str, profile: str, loss: str, question: str, path: str, pytest_arguments: tuple[str, ...]
@@ -129,7 +134,7 @@ def _conclude(target: Path) -> int:
 
     results, problems = read_results([target])
     code, reasons = gate(results, problems, [])
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
     console.print(terminal_summary(results))
     for result in results:
         if (footer := result.footer) is not None:

@@ -12,7 +12,7 @@ from types import ModuleType
 from adapters.binding import Binding
 from adapters.framework import Framework, describe_error
 
-REQUIREMENTS = {"pytorch": "torch==2.13.0", "tensorflow": "tensorflow-cpu==2.21.*", "jax": "jax==0.10.2 optax==0.2.8"}
+REQUIREMENTS = {name: f"-r requirements/{name}.txt" for name in ("pytorch", "tensorflow", "jax")}
 """The adapters that come with the suite, and what to install for each."""
 
 

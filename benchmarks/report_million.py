@@ -39,7 +39,7 @@ def make_record(file: int, api: int, clause: int, mode: int) -> Record:
     return Record(
         loss=LOSSES[api % len(LOSSES)], api=f"package.module.api_{api}", mode=f"mode_{mode // 2}",
         dtype=("float32", "float64")[mode % 2], clause=f"CLAUSE-{clause}", verdict=verdict, rows=4096,
-        worst=1e7 if broken else 0.75, bias=0.01, reason=f"reason {clause}" if broken else "",
+        worst=1e7 if broken else 0.75, reason=f"reason {clause}" if broken else "",
         finding=finding if broken else None,
     )  # fmt: skip
 

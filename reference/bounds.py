@@ -112,13 +112,13 @@ def _labels_in_range(labels: NDArray, classes: int, semantics: Semantics) -> NDA
 
 
 def _exact_labels(spec: Loss, labels: NDArray, classes: int, semantics: Semantics) -> NDArray[np.bool_] | None:
-    """Tell where a label out of range gives exactly 0; None where none can."""
-    points = (semantics.negative_index, semantics.index_too_large)
-    if spec.target != "index" or "zero" not in points:
+    """Tell where a label out of range gives a gradient of exactly 0; None where none can."""
+    points, exact = (semantics.negative_index, semantics.index_too_large), ("zero", "nan_zero")
+    if spec.target != "index" or not set(points) & set(exact):
         return None
     zero = np.zeros(labels.shape, np.bool_)
     for outside, picked in zip((labels < 0, labels >= classes), points, strict=True):
-        zero |= outside & (picked == "zero")
+        zero |= outside & (picked in exact)
     return zero
 
 

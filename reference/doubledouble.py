@@ -1,7 +1,8 @@
 """Double-double arithmetic: numbers carried as an unevaluated sum ``hi + lo`` of two float64 arrays.
 
-Every result is accurate to about 2^-75 relative or better, from ``+ - * /``, ``rint`` and ``ldexp`` alone, so the digits do not
-depend on the platform's mathematical library. Only finite arguments are meaningful; callers put special values in afterwards.
+Every result is accurate to about 2^-75 relative or better, from ``+ - * /``, ``rint``, ``floor``, ``frexp`` and ``ldexp``;
+``np.log1p`` is only the start of a Newton step that squares its error away, so the digits do not depend on the
+platform's mathematical library. Only finite arguments are meaningful; callers put special values in afterwards.
 
 Sources: T. J. Dekker, "A floating-point technique for extending the available precision", Numer. Math. 18 (1971);
 D. E. Knuth, The Art of Computer Programming, volume 2, section 4.2.2 (two-sum); P. T. P. Tang, "Table-driven

@@ -1,7 +1,8 @@
 """Plain float64 arithmetic under the names of `reference.doubledouble`: the fast judge of float32 and below.
 
 Each formula of the reference is written once, against these names, and evaluated by either module. In plain float64
-its errors stay below 2^-43 relative, a millionth of a float32 roundoff.
+its errors stay below 2^-43 of the result, or of the terms where a gradient cancels against soft targets (sigmoid(x) and
+t, T p and t): two millionths of a float32 roundoff.
 """
 
 from collections.abc import Callable

@@ -22,7 +22,7 @@ class Precision:
     @property
     def overflow(self) -> float:
         """The magnitude from which rounding to nearest gives an infinity: (2 - u) 2^emax."""
-        return self.largest * (1 + self.u / 2) if self.largest < np.finfo(np.float64).max else np.inf
+        return self.largest + self.u * 2.0 ** np.floor(np.log2(self.largest)) if self.name != "float64" else np.inf
 
 
 def _precision(name: str) -> Precision:

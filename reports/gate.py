@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reports.record import FAILING, VERDICTS, Record
-from reports.results import ResultFile
+from reports.results import ResultFile, printable
 
 AS_EXPECTED, NEWS, INCOMPLETE = 0, 1, 3
 """The exit codes; 2, wrong usage, belongs to the command line."""
@@ -65,13 +65,13 @@ def _failing(results: Sequence[ResultFile]) -> list[str]:
                 reasons.append(f"{result.path.name} has {_count(len(found), verdict)}, the first at {name_question(found[0])}.")
     for result in results:
         for stale in result.footer.stale if result.footer else []:
-            reasons.append(f"{result.path.name} has a stale expectation, which matches no question: {stale}.")
+            reasons.append(f"{result.path.name} has a stale expectation, which matches no question: {printable(stale)}.")
     return reasons
 
 
 def name_question(record: Record) -> str:
     """Return a question by its name: clause, dtype, mode and API."""
-    return f"{record.clause} {record.dtype} {record.mode} {record.api}"
+    return printable(f"{record.clause} {record.dtype} {record.mode} {record.api}")
 
 
 def _count(count: int, verdict: str) -> str:

@@ -122,9 +122,9 @@ class Finding(Struct, frozen=True):
 class Record(Struct, frozen=True, tag="record", tag_field="kind"):
     """The answer to one question: binding x mode x dtype x clause.
 
-    ``rows`` is the number of prediction/target pairs judged, ``worst`` the largest error over bound among the rows that
-    conform or do not, ``bias`` the mean signed error in roundoffs where the clause measures it. ``regimes`` counts the
-    violating rows in each regime, ``kinds`` names what they hold instead (nan, inf, zero, error, inaccurate). ``reason``
+    ``rows`` is the number of prediction/target pairs judged, ``worst`` the largest error over bound of
+    them all. ``regimes`` counts the
+    violating rows in each regime, ``kinds`` names what they hold instead (nan, inf, zero, error, inaccurate, other). ``reason``
     and ``upstream`` come from the choice point or the expectation that explains the verdict; ``saturates`` says where a
     loss stops following the mathematics.
     """
@@ -137,7 +137,6 @@ class Record(Struct, frozen=True, tag="record", tag_field="kind"):
     verdict: Verdict
     rows: Annotated[int, Meta(ge=0)]
     worst: Number = 0.0
-    bias: Number = 0.0
     regimes: dict[str, int] = {}
     kinds: list[str] = []
     reason: str = ""

@@ -155,10 +155,14 @@ def _shorten(problems: list[tuple[int, str]]) -> list[tuple[int, str]]:
     return [*problems[:PROBLEMS_NAMED], (line, f"the first of {left_out} more problems; run the suite again")]
 
 
+def printable(text: object) -> str:
+    """Return a text from a file on one line, without the control characters that a terminal would obey."""
+    return " ".join("".join(character if character.isprintable() else " " for character in str(text)).split())
+
+
 def _one_line(error: object) -> str:
-    """Return a message on one line, without control characters, at most 160 characters of it."""
-    text = "".join(character if character.isprintable() else " " for character in str(error))
-    return " ".join(text.split())[:160]
+    """Return a message on one line, at most 160 characters of it."""
+    return printable(error)[:160]
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -18,7 +18,8 @@ def main(arguments: list[str]) -> int:
     requirements = [argument for argument in arguments if Path(argument).name == "pytorch.txt"]
     if requirements and sys.platform == "linux":
         cpu_build = ["--no-deps", "--index-url", CPU_INDEX, *SHORT_TRY, "--requirement", requirements[0]]
-        if subprocess.run([*install, *cpu_build], capture_output=True, check=False).returncode:
+        print(f"PyTorch: asking {CPU_INDEX} for the CPU build.", flush=True)
+        if subprocess.run([*install, *cpu_build], stdout=subprocess.DEVNULL, check=False).returncode:
             print(f"{CPU_INDEX} has no PyTorch for this machine or is out of reach: pip takes its usual source.", flush=True)
     return subprocess.run([*install, *arguments], check=False).returncode
 
