@@ -52,7 +52,7 @@ def main() -> None:
     """Crossproof: does this framework's cross-entropy compute what the mathematics says?"""
 
 
-@main.command(context_settings={"ignore_unknown_options": False})
+@main.command()
 @click.option("--adapter", required=True, help="pytorch, tensorflow, jax, or the path of your own adapter file.")
 @click.option("--device", default="cpu", show_default=True, help="Where to run: cpu, cuda.")
 @click.option("--profile", default="default", show_default=True, help="How much to ask: quick, default, thorough.")

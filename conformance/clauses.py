@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from adapters.binding import Binding
 from conformance import tables
-from conformance.cases import Batch, draw_cases, fill, smooth_case
+from conformance.cases import Batch, Case, draw_cases, fill, smooth_case
 from conformance.judging import Judgement
 from conformance.profiles import LONG, SMALL, SQUARE, TEN, WIDE, Profile
 from conformance.properties import accuracy, interface, relations, special_values
-from conformance.regimes import regimes_for
+from conformance.regimes import MASKED, regimes_for
 from conformance.trial import Trial
 from reference.losses import LOSSES, Loss
 
@@ -65,6 +65,12 @@ def _one_row_and_more(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
     return [*tables.one_row(loss, dtype), *_few(SMALL, TEN)(loss, dtype, profile)]
 
 
+def _masked(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    """Return the tables of masked classes, and on logits a drawn batch of them."""
+    drawn = [fill(Case(loss.name, *TEN, "rowwise", (MASKED.name,), "0" * 16), dtype)] if loss.prediction == "logit" else []
+    return [*tables.masked_classes(loss, dtype), *drawn]
+
+
 def _smooth(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
     regimes = regimes_for(loss.prediction, loss.has_classes).values()
     return [fill(smooth_case(loss.name, regime.name), dtype) for regime in regimes if regime.smooth]
@@ -114,7 +120,7 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(5, "small losses", accuracy.small_losses, _ladder(tables.small_ladder), reduce=accuracy.small_value, is_ladder=True),
     Clause(6, "large losses", accuracy.large_losses, _ladder(tables.large_ladder), reduce=accuracy.value, is_ladder=True),
     Clause(7, "stability", accuracy.finite, _drawn),
-    Clause(8, "masked class", special_values.masked_classes, _table(tables.masked_classes), applies=_classes),
+    Clause(8, "masked class", special_values.masked_classes, _masked, applies=_classes),
     Clause(9, "masked label", special_values.masked_labels, _table(tables.masked_labels), applies=_classes),
     Clause(10, "NaN", special_values.not_numbers, _table(tables.not_numbers)),
     Clause(11, "infinite logit", special_values.infinite_logits, _table(tables.infinities), applies=_logits),

@@ -91,6 +91,8 @@ def _trial(examination: Examination, question: Question) -> Trial:
 def _judge(examination: Examination, question: Question, trial: Trial, entries: list[Expectation]) -> Record:
     """Find the verdict: the mathematics first, then what is documented, then what is expected."""
     first = list(_ask(examination, question, trial))
+    if not first:
+        return _record(question, "not run", [], reason="none of its cases can be judged")
     if not _violations(first):
         return _fixed(question, first, entries) if entries else _record(question, "conforms", first)
     documented = trial.under(question.binding.semantics)
@@ -198,7 +200,8 @@ def _record(
     regimes: Counter[str] = Counter()
     for judgement in judgements:
         if judgement.violating.any() and judgement.batch.regimes:
-            regimes += regime_counts(judgement.batch, judgement.violating[: judgement.batch.rows])
+            found = regime_counts(judgement.batch, judgement.violating[: judgement.batch.rows])
+            regimes += Counter({"ladder": found.total()}) if question.clause.is_ladder else found
     worst = max((float(np.max(j.ratio, initial=0.0)) for j in judgements), default=0.0)
     return Record(
         loss=question.binding.loss,

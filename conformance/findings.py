@@ -127,7 +127,7 @@ def _literal(array: NDArray) -> str:
     if flat.size > SHOWN and starts.size <= SHOWN:
         return f"np.repeat({_numbers(flat[starts])}, {lengths.tolist()}).reshape({array.shape})"
     if flat.size > LONGEST:
-        return f"np.empty({array.shape}, dtype={array.dtype.name!r})  # {flat.size} numbers: ask again by the command"
+        return f'exit("the case has {flat.size} numbers, too many for a script: ask again by the command of the finding")'
     return f"{_numbers(flat)}.reshape({array.shape})" if array.ndim != 1 else _numbers(flat)
 
 

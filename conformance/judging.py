@@ -39,16 +39,14 @@ class Judgement:
         return int(np.argmax(np.where(np.isnan(self.ratio), np.inf, self.ratio))) if self.ratio.size else 0
 
 
-def compare(
-    batch: Batch, answer: Answer, quantity: str, expected: NDArray, bound: NDArray, *, name: str = "", note: str = ""
-) -> Judgement:
+def compare(batch: Batch, answer: Answer, quantity: str, expected: NDArray, bound: NDArray, *, name: str = "") -> Judgement:
     """Judge a quantity of an answer that should equal ``expected`` within ``bound``; ``name`` is what to call it."""
     name = name or quantity
     if trouble := answer.trouble(quantity, expected.shape):
         return refuse(batch, answer, name, trouble, expected)
     got = float64(answer.array(quantity))
     ratio = bound_ratio(got, expected, bound, precision=answer.precision)
-    return Judgement(batch, name, by_row(ratio, batch.rows), got, expected, answer.call, note)
+    return Judgement(batch, name, by_row(ratio, batch.rows), got, expected, answer.call)
 
 
 def agree(batch: Batch, answer: Answer, other: Answer, quantity: str, bound: NDArray, *, name: str = "") -> Judgement:

@@ -82,6 +82,8 @@ def _fewer_classes(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
             yield _with(batch, row[[column]], batch.target[0][[column]])
         return
     label = int(batch.labels[0])
+    if not 0 <= label < classes:
+        return  # a label out of range is out of range of fewer classes too
     if classes > 2 and loss.prediction == "probability":
         yield _labelled(loss, batch, np.array([row[label], 1 - row[label]]), 0)
     order = [label, *[int(k) for k in np.argsort(-row, kind="stable") if k != label]]

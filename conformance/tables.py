@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from conformance.cases import Batch, lay_out
-from conformance.profiles import SMALL
+from conformance.profiles import SMALL, TEN
 from reference.evaluate import one_hot_targets
 from reference.losses import LOSSES, Loss
 
@@ -62,7 +62,9 @@ def masked_classes(spec: Loss, dtype: str) -> list[Batch]:
         ("two masked", [1.0, away, away], 0),
         ("ties and masked", [1.0, 1.0, away], 0),
     ]
-    return [small(spec, dtype, "masked", rows)]
+    tile = np.tile(np.r_[np.full(8, away), 1.0, 0.5], (TEN[0], 1))  # what a blockwise softmax meets first is all masked
+    leading = table(spec.name, dtype, "masked-tile", tile, np.full(TEN[0], 9), "eight masked")
+    return [small(spec, dtype, "masked", rows), leading]
 
 
 def masked_labels(spec: Loss, dtype: str) -> list[Batch]:
@@ -72,10 +74,12 @@ def masked_labels(spec: Loss, dtype: str) -> list[Batch]:
 
 
 def not_numbers(spec: Loss, dtype: str) -> list[Batch]:
-    """Return a batch in which one row holds a NaN, at its label: what an index loss must look at."""
+    """Return a batch in which rows hold a NaN: at the label, what an index loss must look at, and on logits elsewhere too."""
     rows: Rows = [("neighbour", [0.1, 0.1, 0.8], 2), ("nan", [0.2, np.nan, 0.3], 1), ("neighbour", [0.6, 0.3, 0.1], 0)]
     if not spec.has_classes:
-        rows = [(regime, x, 1.0) for regime, x, _ in rows]
+        rows = [(regime, x, t) for regime, x, _ in rows for t in ((1.0, 0.0) if regime == "nan" else (1.0,))]
+    elif spec.prediction == "logit":
+        rows.append(("nan", [np.nan, 0.2, 0.3], 1))
     return [small(spec, dtype, "nan", rows)]
 
 
@@ -140,9 +144,7 @@ def empty(spec: Loss, dtype: str) -> list[Batch]:
 
 def labels_outside(spec: Loss, dtype: str, label: int) -> list[Batch]:
     """Return a batch with a label out of range: -1, or the number of classes."""
-    return [
-        small(spec, dtype, f"label-{label}", [("neighbour", [0.2, 0.5, 0.3], 1), (f"label {label}", [0.1, 0.1, 0.8], label)])
-    ]
+    return [small(spec, dtype, f"label-{label}", [(f"label {label}", [0.1, 0.1, 0.8], label)])]
 
 
 def unnormalised(spec: Loss, dtype: str) -> list[Batch]:

@@ -217,7 +217,7 @@ def test_missing_framework_says_what_to_install(tmp_path: Path) -> None:
     assert process.returncode == USAGE and process.stdout == ""
     assert process.stderr == (
         "crossproof: the adapter 'pytorch' needs a package that is not installed (torch): "
-        "run `python -m pip install torch==2.13.0`\n"
+        "run `python -m pip install -r requirements/pytorch.txt`\n"
     )
 
 

@@ -79,7 +79,9 @@ def unbiased(trial: Trial, batch: Batch) -> list[Judgement]:
             continue
         got = float64(answer.array(quantity))
         bias, count = _bias(got, truth, bound, expected.precision)
-        ratio = np.full(batch.rows, abs(bias) / BIAS_LIMIT if count >= BIAS_ROWS else 0.0)
+        if count < BIAS_ROWS:
+            continue
+        ratio = np.full(batch.rows, abs(bias) / BIAS_LIMIT)
         note = f"the mean error of {count} {quantity}s is {bias:+.3g} roundoffs, and at most {BIAS_LIMIT} is chance"
         judgements.append(Judgement(batch, quantity, ratio, got, truth, answer.call, note))
     return judgements

@@ -9,6 +9,9 @@ from conformance.trial import Answer, Trial, float64
 from reference.bounds import Bounds, reduced_bound, scaled_gradient_bound
 from reference.precision import PRECISIONS
 
+UPSTREAM = -2.5
+"""The upstream gradient of a reduced loss: neither one nor of its sign."""
+
 
 def reductions(trial: Trial, batch: Batch) -> list[Judgement]:
     """Sum and mean are those of the losses returned without reduction, and so are their gradients."""
@@ -27,16 +30,31 @@ def reductions(trial: Trial, batch: Batch) -> list[Judgement]:
         bound = np.asarray(reduced_bound(losses, exact, reduction=reduction, precision=trial.outer_precision))
         total = np.asarray(losses.sum() * factor)
         judgements.append(compare(batch, answer, "value", total, bound, name=f"value under {reduction}"))
-        slack = expected.bounds.gradient
+        judgements += _reduced_gradients(trial, batch, none, answer, reduction, factor)
+        upstream = np.asarray(UPSTREAM, answer.precision)
+        again = trial.call(batch.prediction, batch.target, reduction=reduction, cotangent=upstream)
+        judgements += _reduced_gradients(trial, batch, none, again, f"{reduction} and an upstream gradient", factor * UPSTREAM)
+    return judgements
+
+
+def _reduced_gradients(trial: Trial, batch: Batch, none: Answer, answer: Answer, under: str, factor: float) -> list[Judgement]:
+    """Judge the gradients of a reduced loss against ``factor`` times those without reduction."""
+    expected = trial.expect(batch)
+    judgements = []
+    for quantity in ("gradient", "target gradient"):
+        slopes = none.array(quantity)
+        if slopes is None or not np.isfinite(slopes).all():
+            continue  # a clause of its own says what is wrong with it
+        bound = expected.of(quantity)[1]
         # Twice: what is returned under none is not the truth either.
-        bound = scaled_gradient_bound(slopes, slack, factor, precision=trial.outer_precision) + slack * factor
-        judgements.append(compare(batch, answer, "gradient", slopes * factor, bound, name=f"gradient under {reduction}"))
+        slack = scaled_gradient_bound(float64(slopes), bound, factor, precision=trial.outer_precision) + bound * abs(factor)
+        judgements.append(compare(batch, answer, quantity, float64(slopes) * factor, slack, name=f"{quantity} under {under}"))
     return judgements
 
 
 def upstream_gradient(trial: Trial, batch: Batch) -> list[Judgement]:
     """The gradient is scaled by the gradient that comes from above, row by row."""
-    expected = trial.expect(batch)
+    expected, plain = trial.expect(batch), trial.ask(batch)
     generator, shape = np.random.default_rng(3), expected.truth.value.shape
     # At least one in size: a smaller factor times a small target would underflow on the way to an ordinary gradient.
     factors = (generator.uniform(1, 4, shape) * generator.choice([-1.0, 1.0], shape)).astype(expected.precision)
@@ -45,7 +63,13 @@ def upstream_gradient(trial: Trial, batch: Batch) -> list[Judgement]:
     scale = scale[..., None] if scale.ndim < batch.prediction.ndim else scale
     truth, bound = expected.of("gradient")
     bound = scaled_gradient_bound(truth, bound, scale, precision=trial.outer_precision)
-    return [compare(batch, answer, "gradient", truth * scale, bound)]
+    judgements = [compare(batch, answer, "gradient", truth * scale, bound)]
+    slopes = plain.outcome.target_gradient
+    if slopes is not None and np.isfinite(slopes).all() and expected.truth.target_gradient is not None:
+        bound = expected.of("target gradient")[1]
+        slack = scaled_gradient_bound(float64(slopes), bound, scale, precision=trial.outer_precision) + bound * np.abs(scale)
+        judgements.append(compare(batch, answer, "target gradient", float64(slopes) * scale, slack))
+    return judgements
 
 
 def shape_and_dtype(trial: Trial, batch: Batch) -> list[Judgement]:

@@ -389,6 +389,48 @@ def upstream_ignored(logits, labels, *, reduction):
     return _Deaf.apply(logits, value, gradient / len(gradient) if reduction == "mean" else gradient)
 
 
+@sparse(api="mutant: upstream gradient of a reduced loss ignored")
+def reduced_upstream_ignored(logits, labels, *, reduction):
+    """A gradient computed in the forward pass, scaled by what comes from above only without reduction."""
+    if reduction == "none":
+        return sparse_losses(logits, labels)
+    value = reduced(sparse_losses(logits.detach(), labels), reduction)
+    gradient = sparse_gradient(logits, labels)
+    return _Deaf.apply(logits, value, gradient / len(gradient) if reduction == "mean" else gradient)
+
+
+class _TripledTarget(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, targets):
+        return targets.clone()
+
+    @staticmethod
+    def backward(ctx, upstream):
+        return 3 * upstream
+
+
+@softmax(api="mutant: target gradient of a sum three times too large")
+def target_gradient_of_a_sum(logits, targets, *, reduction):
+    """Sound without reduction; the fused sum scales the gradient of its targets wrongly."""
+    targets = targets if reduction == "none" else _TripledTarget.apply(targets)
+    return soft(plain_log_softmax(logits), targets, reduction)
+
+
+@sparse(api="mutant: a tile of masked classes is NaN")
+def masked_tile(logits, labels, *, reduction):
+    """A blockwise softmax that starts from a block of eight -inf: -inf - -inf = NaN."""
+    first = logits[:, :8]
+    lost = torch.isneginf(first).all(-1) if first.shape[-1] == 8 else torch.zeros(len(logits), dtype=torch.bool)
+    return reduced(torch.where(lost, torch.nan, sparse_losses(logits, labels)), reduction)
+
+
+@sparse(api="mutant: NaN seen at the label only")
+def nan_elsewhere_swallowed(logits, labels, *, reduction):
+    """NaN in any class but the label's is taken for -inf."""
+    at_label = F.one_hot(labels, logits.shape[-1]).bool()
+    return reduced(sparse_losses(torch.where(logits.isnan() & ~at_label, -torch.inf, logits), labels), reduction)
+
+
 @sparse(api="mutant: upstream gradient of the first row")
 def first_upstream(logits, labels, *, reduction):
     """Every row is scaled by the upstream gradient of the first one."""
