@@ -9,8 +9,8 @@ from conformance.trial import Answer, Trial, float64
 from reference.bounds import Bounds, reduced_bound, scaled_gradient_bound
 from reference.precision import PRECISIONS
 
-UPSTREAM = -2.5
-"""The upstream gradient of a reduced loss: neither one nor of its sign."""
+UPSTREAM = -2.0
+"""The upstream gradient of a reduced loss: neither one nor of its sign, and exact to multiply by."""
 
 
 def reductions(trial: Trial, batch: Batch) -> list[Judgement]:
