@@ -84,7 +84,7 @@ def implements(
 
 
 def _read_source(function: Callable[..., Any]) -> tuple[str, tuple[str, ...]]:
-    """Return the text of a function without its decorator, and the import lines of its module that it uses."""
+    """Return the text of a function without its decorator, after that of the helpers it uses, and the imports it needs."""
     try:
         text = textwrap.dedent(inspect.getsource(function))
         node = ast.parse(text).body[0]
@@ -94,8 +94,31 @@ def _read_source(function: Callable[..., Any]) -> tuple[str, tuple[str, ...]]:
         raise ValueError(f"{function!r} is no function that a report can show: write one with def")
     source = "\n".join(text.splitlines()[node.lineno - 1 :])
     node.decorator_list = []
-    used = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
-    return source, module_imports(sys.modules[function.__module__], used)
+    module, used = sys.modules[function.__module__], _names(node)
+    helpers: list[str] = []
+    for name, (statement, words) in reversed(_definitions(module).items()):
+        if name in used and name != node.name:
+            used |= _names(statement)
+            helpers.insert(0, words)
+    return "\n\n\n".join([*dict.fromkeys(helpers), source]), module_imports(module, used)
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+
+
+@cache
+def _definitions(module: Any) -> dict[str, tuple[ast.stmt, str]]:
+    """Return the functions, classes and constants at the top of a module by name, each with its text; no bindings."""
+    text = inspect.getsource(module)
+    found = {}
+    for statement in ast.parse(text).body:
+        names = [getattr(statement, "name", "")] if isinstance(statement, ast.FunctionDef | ast.ClassDef) else []
+        if isinstance(statement, ast.Assign):
+            names = [target.id for target in statement.targets if isinstance(target, ast.Name)]
+        if not getattr(statement, "decorator_list", []):
+            found.update({name: (statement, ast.get_source_segment(text, statement) or "") for name in names})
+    return found
 
 
 def module_imports(module: Any, names: set[str]) -> tuple[str, ...]:

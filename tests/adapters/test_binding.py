@@ -46,11 +46,13 @@ def test_declaration_keeps_what_it_was_given() -> None:
     assert of_many_lines.function(np.ones(2), np.ones(2), reduction="sum") == 4
 
 
-def test_source_is_the_function_without_its_decorator() -> None:
+def test_source_is_the_function_without_its_decorator_after_what_it_uses() -> None:
     assert of_many_lines.source == (
         'def of_many_lines(p, t, *, reduction):\n    total = p + t\n\n    return total if reduction == "none" else total.sum()'
     )
-    assert declared.source.startswith('def declared(logits, labels):\n    """Say something."""')
+    before, _, own = declared.source.partition("\n\n\n")
+    assert before == 'SPARSE = "sparse_softmax_cross_entropy_with_logits"'
+    assert own.startswith('def declared(logits, labels):\n    """Say something."""')
 
 
 def test_source_of_an_inner_function_stands_alone() -> None:
