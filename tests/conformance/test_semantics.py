@@ -22,11 +22,12 @@ PASSED_THROUGH = Semantics(computation_dtype="float32_result")
 
 
 class _Plain(Tiny):
-    """NumPy, whose losses return their gradients as they are: no upstream gradient is asked for here."""
+    """NumPy, whose losses return value and gradient; an upstream gradient is a number, of a reduced loss."""
 
     def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
         value, gradient = loss(call.prediction, call.target)
-        return Outcome(value, gradient, None, str(value.dtype))
+        upstream = 1.0 if call.cotangent is None else float(call.cotangent)
+        return Outcome(value, upstream * gradient, None, str(value.dtype))
 
 
 @implements(SIGMOID, api="float64 through float32", options=("reduction",))
