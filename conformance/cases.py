@@ -104,7 +104,8 @@ def _drawn(loss: str, shape: tuple[int, int], names: tuple[str, ...], count: int
     """Draw cases of one shape.
 
     Only booleans, short ``sampled_from`` and byte keys: Hypothesis fills other strategies with constants that it finds in
-    local modules, and the cases would change with the code.
+    local modules, and the cases would change with the code. Its health checks are off because they measure time: on a
+    busy machine they would end a run whose cases are the same.
     """
     cases: list[Case] = []
 

@@ -14,7 +14,7 @@ from conformance.expectations import Expectations, load_expectations
 from conformance.profiles import PROFILES
 from conformance.run import Writer, framework_versions, make_header
 from conformance.trial import TALLY
-from reports.record import FAILING, Footer, Record
+from reports.record import Footer, Record
 
 TIMES = ("framework_seconds", "compile_seconds")
 
@@ -185,8 +185,3 @@ def _crash(question: Question, text: str) -> Record:
         rows=0,
         reason=f"the question could not be answered: {last}"[:300],
     )
-
-
-def fails(record: Record) -> bool:
-    """Tell whether a record fails the gate."""
-    return record.verdict in FAILING

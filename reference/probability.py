@@ -62,7 +62,8 @@ def binary_cross_entropy(
         log_here, log_there = _where(targets != 0, log_here, am), _where(targets != 1, log_there, am)
     target_gradient = _sum(log_here, am.negate(log_there), am)
     undefined = np.isnan(probabilities) | np.isnan(targets)
-    return tuple(np.where(undefined, np.nan, result) for result in (value, gradient, target_gradient))  # type: ignore[return-value]
+    value, gradient, target_gradient = (np.where(undefined, np.nan, part) for part in (value, gradient, target_gradient))
+    return value, gradient, target_gradient
 
 
 def _floored_gradient(p: Array, t: Array, am: Arithmetic) -> Array:

@@ -47,4 +47,5 @@ def sigmoid_cross_entropy(logits: Array, targets: Array, am: Arithmetic) -> tupl
     limit = np.where(wrong == 0, 0.0, np.where(wrong > 0, np.inf, -np.inf))
     value = np.where(infinite, limit, value)
     gradient = np.where(infinite, np.where(logits > 0, am.high(one_minus_t), -t), gradient)
-    return tuple(np.where(undefined, np.nan, result) for result in (value, gradient, -logits))  # type: ignore[return-value]
+    value, gradient, target_gradient = (np.where(undefined, np.nan, part) for part in (value, gradient, -logits))
+    return value, gradient, target_gradient
