@@ -5,13 +5,9 @@ import sys
 from collections.abc import Sequence
 from glob import glob, has_magic
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
-
-if TYPE_CHECKING:
-    from reports.results import ResultFile
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))  # the rooms are imported from the checkout, wherever the command is run from
@@ -127,8 +123,7 @@ def _conclude(target: Path) -> int:
     """Print what a run found and where its time went; return the gate's exit code."""
     from rich.console import Console
 
-    from reports.gate import gate
-    from reports.record import FAILING
+    from reports.gate import AS_EXPECTED, NEWS, gate, has_news, is_finished_part
     from reports.results import read_results
     from reports.summary import terminal_summary
 
@@ -143,21 +138,12 @@ def _conclude(target: Path) -> int:
                 f"compilation {footer.compile_seconds:.1f} s, suite {footer.suite_seconds:.1f} s"
             )
     console.print(f"results: {target}")
-    if code == INCOMPLETE and not problems and all(_is_part(result) for result in results):
+    if not problems and all(is_finished_part(result) for result in results):
         console.print("this was a part of the questions: the gate needs a whole run")
-        return int(any(record.verdict in FAILING for result in results for record in result.records))
+        return NEWS if any(has_news(result) for result in results) else AS_EXPECTED
     for reason in reasons:
         console.print(reason)
     return code
-
-
-def _is_part(result: "ResultFile") -> bool:
-    """Tell whether a run came to its end that was asked for a part only: the gate calls it incomplete, its user does not."""
-    from reports.gate import UNANSWERED
-
-    ended = result.footer is not None and len(result.records) == result.header.questions
-    answered = any(record.verdict not in UNANSWERED for record in result.records)
-    return bool(result.header.selection) and ended and answered
 
 
 REQUIRE = click.option("--require", multiple=True, help="An adapter whose result must be there; may be repeated.")

@@ -32,6 +32,20 @@ def gate(results: Sequence[ResultFile], problems: Sequence[str], required: Seque
     return code, incomplete + news
 
 
+def is_finished_part(result: ResultFile) -> bool:
+    """Tell whether a run came to its end that was asked for a part only: the gate calls it incomplete, its user does not."""
+    if result.footer is None or result.footer.complete:
+        return False
+    ended = len(result.records) == result.header.questions
+    answered = any(record.verdict not in UNANSWERED for record in result.records)
+    return bool(result.header.selection) and ended and answered
+
+
+def has_news(result: ResultFile) -> bool:
+    """Tell whether a file holds a verdict that fails the gate."""
+    return any(record.verdict in FAILING for record in result.records)
+
+
 def _missing(results: Sequence[ResultFile], required: Sequence[str]) -> list[str]:
     """Return what is missing altogether."""
     there = {result.header.adapter for result in results}
