@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from conformance.profiles import LONG, Profile
 from conformance.regimes import MASKED, limits, regimes_for, simplex
-from reference.evaluate import one_hot_targets
 from reference.losses import LOSSES, Loss
+from reference.options import one_hot_targets
 
 LAYOUTS = ("rowwise", "columnwise", "strided")
 """C order, Fortran order, and every second column of a wider array."""

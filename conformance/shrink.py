@@ -11,8 +11,8 @@ from conformance.clauses import Clause
 from conformance.expectations import kinds_of
 from conformance.judging import Judgement
 from conformance.trial import Trial
-from reference.evaluate import one_hot_targets
 from reference.losses import Loss
+from reference.options import one_hot_targets
 
 FEW = 64
 """A batch of more numbers than this is not rounded: nobody reads it."""

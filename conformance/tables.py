@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from conformance.cases import Batch, lay_out
 from conformance.profiles import SMALL, TEN
-from reference.evaluate import one_hot_targets
 from reference.losses import LOSSES, Loss
+from reference.options import one_hot_targets
 
 Rows = list[tuple[str, ArrayLike, ArrayLike]]
 

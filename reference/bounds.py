@@ -8,7 +8,7 @@ D. J. Higham and N. J. Higham, "Accurately computing the log-sum-exp and softmax
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,9 @@ from reference.bounds_probability import binary_bounds, categorical_bounds
 from reference.bounds_sigmoid import sigmoid_bounds
 from reference.bounds_softmax import softmax_bounds, sparse_softmax_bounds
 from reference.doubledouble import Array
-from reference.evaluate import Evaluation, one_hot_targets
+from reference.evaluate import Evaluation, labels_in_range
 from reference.losses import LOSSES, Grade, Loss
+from reference.options import NONE, Options, Problem, one_hot_targets, plain_problem
 from reference.precision import PRECISIONS, Precision
 from reference.semantics import MATHEMATICAL, Semantics
 
@@ -48,6 +49,7 @@ def error_bounds(
     target: NDArray,
     evaluation: Evaluation,
     *,
+    options: Options = NONE,
     grade: Grade,
     semantics: Semantics = MATHEMATICAL,
     precision: str,
@@ -58,7 +60,8 @@ def error_bounds(
         loss: a name in `reference.losses.LOSSES`.
         prediction: probabilities or logits, the class axis, if the loss has one, last; any leading shape.
         target: as for `reference.evaluate.evaluate`.
-        evaluation: what `reference.evaluate.evaluate` returned for these under the same semantics.
+        evaluation: what `reference.evaluate.evaluate` returned for these under the same options and semantics.
+        options: those given, as for `reference.evaluate.evaluate`.
         grade: the forms that value and gradient are computed by, of those that the loss has.
         semantics: the alternative at every choice point.
         precision: the dtype that the loss is computed in, by NumPy's name.
@@ -75,46 +78,81 @@ def error_bounds(
     if x.size == 0:
         nothing = None if evaluation.target_gradient is None else np.zeros(evaluation.target_gradient.shape)
         return Bounds(np.zeros(evaluation.value.shape), np.zeros(x.shape), nothing)
-    columns = _by_row(spec, x, t, evaluation, semantics)
-    with np.errstate(all="ignore"):  # special values take part in the arithmetic; their bounds are dropped at its end
-        parts = [
-            _bounds(spec, [column[block] for column in columns], grade, semantics, PRECISIONS[precision])
-            for block in _blocks(columns[0])
-        ]
-    joined = parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
-    exact = _exact_labels(spec, t, x.shape[-1] if x.ndim else 1, semantics)
-    value, gradient = (
-        _judged(bound, expected, precision, exact)
-        for bound, expected in zip(joined, (evaluation.value, evaluation.gradient), strict=False)
+    if evaluation.plain is None:
+        return _plain_bounds(spec, x, t, evaluation, options, grade, semantics, precision, 0)
+    problem = plain_problem(spec, x, t, options, semantics)
+    roundings = problem.roundings + (_roundings_of_both(precision) - 1 if problem.roundings else 0)
+    plain = _plain_bounds(
+        spec, problem.prediction, problem.target, evaluation.plain, options, grade, semantics, precision, roundings
     )
+    return _weighed(plain, evaluation.plain, evaluation, problem, precision)
+
+
+def _weighed(plain: Bounds, truth: Evaluation, weighed: Evaluation, problem: Problem, precision: str) -> Bounds:
+    """Return the bounds of a problem with its rows and targets weighed, as `scaled_gradient_bound` has it; 0 where dropped."""
+    factor = problem.factor[:, None]
+    value = scaled_gradient_bound(
+        truth.value, plain.value, problem.factor if truth.value.ndim == 1 else factor, precision=precision
+    )
+    gradient = scaled_gradient_bound(truth.gradient, plain.gradient, factor, precision=precision)
+    target_gradient = None
+    if weighed.target_gradient is not None and plain.target_gradient is not None:
+        assert truth.target_gradient is not None
+        # Three roundings more where targets are smoothed or weighted on the way.
+        more = problem.roundings * PRECISIONS[precision].u * np.abs(np.nan_to_num(truth.target_gradient, posinf=0, neginf=0))
+        target_gradient = scaled_gradient_bound(
+            truth.target_gradient, plain.target_gradient + more, problem.slope, precision=precision
+        )
+    for bound in (value, gradient, target_gradient):
+        if bound is not None:
+            bound[problem.dropped] = 0.0
+    return Bounds(value, gradient, target_gradient)
+
+
+def _plain_bounds(
+    spec: Loss,
+    x: Array,
+    t: NDArray,
+    evaluation: Evaluation,
+    options: Options,
+    grade: Grade,
+    semantics: Semantics,
+    precision: str,
+    roundings: int,
+) -> Bounds:
+    """Return the bounds of a problem without weights, whose targets have been rounded on the way."""
+    exact = _exact_labels(t, x.shape[-1], semantics) if t.ndim < x.ndim else None
+    rows = _by_row(spec, x, t, evaluation, semantics)
+    form = BOUNDS[spec.name]
+    with np.errstate(all="ignore"):  # special values take part in the arithmetic; their bounds are dropped at its end
+        blocks = [slice(None)] if options.given else _blocks(rows[0])
+        x, t, value, gradient = rows
+        how = _Computation(options, grade, semantics, PRECISIONS[precision], roundings)
+        parts = [form(x[block], t[block], value[block], gradient[block], how) for block in blocks]
+    joined = parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
     target_gradient = evaluation.target_gradient
-    return Bounds(value, gradient, None if target_gradient is None else _judged(joined[2], target_gradient, precision, None))
+    return Bounds(
+        _judged(joined[0], evaluation.value, precision, exact),
+        _judged(joined[1], evaluation.gradient, precision, exact),
+        None if target_gradient is None else _judged(joined[2], target_gradient, precision, None),
+    )
 
 
 def _by_row(spec: Loss, x: Array, t: NDArray, truth: Evaluation, semantics: Semantics) -> list[Array]:
-    """Return predictions, targets, values and gradients with one leading axis, class axis last; flat without classes."""
-    if not spec.has_classes:
-        return [np.ravel(a) for a in (x, t.astype(np.float64, copy=False), truth.value, truth.gradient)]
-    shape = (-1, x.shape[-1])
-    if spec.target != "index":
+    """Return predictions, targets, values and gradients with one leading axis, the class axis last."""
+    shape = (-1, x.shape[-1] if x.ndim else 1)
+    if t.ndim == x.ndim:
         t = t.astype(np.float64, copy=False).reshape(shape)
     else:
-        t = _labels_in_range(t.ravel(), x.shape[-1], semantics)
-        t = t if spec.prediction == "logit" else one_hot_targets(t, x.shape[-1])
-    return [x.reshape(shape), t, truth.value.ravel(), truth.gradient.reshape(shape)]
+        t = np.clip(labels_in_range(t.ravel(), x.shape[-1], semantics), 0, x.shape[-1] - 1)
+    value = truth.value.ravel() if spec.has_classes else truth.value.reshape(shape)
+    return [x.reshape(shape), t, value, truth.gradient.reshape(shape)]
 
 
-def _labels_in_range(labels: NDArray, classes: int, semantics: Semantics) -> NDArray:
-    """Return the label that stands for each: itself, or what the semantics makes of one out of range."""
-    if semantics.negative_index == "wrap":
-        labels = np.where(labels < 0, labels + classes, labels)
-    return np.clip(labels, 0, classes - 1)
-
-
-def _exact_labels(spec: Loss, labels: NDArray, classes: int, semantics: Semantics) -> NDArray[np.bool_] | None:
+def _exact_labels(labels: NDArray, classes: int, semantics: Semantics) -> NDArray[np.bool_] | None:
     """Tell where a label out of range gives a gradient of exactly 0; None where none can."""
     points, exact = (semantics.negative_index, semantics.index_too_large), ("zero", "nan_zero")
-    if spec.target != "index" or not set(points) & set(exact):
+    if not set(points) & set(exact):
         return None
     zero = np.zeros(labels.shape, np.bool_)
     for outside, picked in zip((labels < 0, labels >= classes), points, strict=True):
@@ -129,18 +167,48 @@ def _blocks(rows: Array) -> Iterator[slice]:
         yield slice(start, start + step)
 
 
-def _bounds(spec: Loss, columns: list[Array], grade: Grade, semantics: Semantics, precision: Precision) -> tuple[Array, ...]:
-    """Return the bounds of value, gradient and, of soft targets, target gradient."""
-    x, t, value, gradient = columns
-    if spec.name == "binary_cross_entropy":
-        return binary_bounds(x, t, value, gradient, grade, semantics, precision)
-    if spec.prediction == "probability":
-        return categorical_bounds(x, t, gradient, semantics, precision, hard=spec.target == "index")
-    if spec.name == "sigmoid_cross_entropy_with_logits":
-        return sigmoid_bounds(x, t, value, gradient, grade, precision)
-    if spec.target == "index":
-        return sparse_softmax_bounds(x, t, value, gradient, grade, precision)
-    return softmax_bounds(x, t, gradient, grade, precision, scaled=semantics.unnormalised_gradient == "scaled")
+@dataclass(frozen=True, eq=False)
+class _Computation:
+    """How a loss is computed: its options, its forms, what it means, in which dtype, on targets rounded how often."""
+
+    options: Options
+    grade: Grade
+    semantics: Semantics
+    precision: Precision
+    roundings: int
+
+
+def _binary(x: Array, t: Array, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    return binary_bounds(x, t, value, gradient, how.grade, how.semantics, how.precision, roundings=how.roundings)
+
+
+def _categorical(x: Array, t: NDArray, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    hard = t.ndim < x.ndim
+    t = one_hot_targets(t, x.shape[-1]) if hard else t
+    return categorical_bounds(x, t, gradient, how.semantics, how.precision, hard=hard, roundings=how.roundings)
+
+
+def _sigmoid(x: Array, t: Array, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    weight = how.options.pos_weight
+    return sigmoid_bounds(x, t, value, gradient, how.grade, how.precision, positive_weight=weight, roundings=how.roundings)
+
+
+def _softmax(x: Array, t: NDArray, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    if t.ndim < x.ndim:
+        return sparse_softmax_bounds(x, t, value, gradient, how.grade, how.precision)
+    scaled = how.semantics.unnormalised_gradient == "scaled"
+    return softmax_bounds(x, t, gradient, how.grade, how.precision, scaled=scaled, roundings=how.roundings)
+
+
+BOUNDS: dict[str, Callable[[Array, NDArray, Array, Array, _Computation], tuple[Array, ...]]] = {
+    "binary_cross_entropy": _binary,
+    "categorical_cross_entropy": _categorical,
+    "sparse_categorical_cross_entropy": _categorical,
+    "sigmoid_cross_entropy_with_logits": _sigmoid,
+    "softmax_cross_entropy_with_logits": _softmax,
+    "sparse_softmax_cross_entropy_with_logits": _softmax,
+}
+"""The bounds of each loss, on rows: (prediction, target, value, gradient, how) -> value, gradient, target gradient."""
 
 
 def _judged(bound: Array, expected: Array, precision: str, exact: NDArray[np.bool_] | None) -> Array:

@@ -28,6 +28,8 @@ def binary_bounds(
     grade: Grade,
     semantics: Semantics,
     precision: Precision,
+    *,
+    roundings: int = 0,
 ) -> tuple[Array, Array, Array]:
     r"""Return the bounds of the value, the gradient and the target gradient, elementwise, each plus 2 lam.
 
@@ -41,6 +43,9 @@ def binary_bounds(
 
     Target gradient log(1 - p) - log p: each logarithm with its own errors, u [c_l (lp + lq) + \|g\|], and u where log(1 - p)
     or an added 1e-7 round their arguments as in the value.
+
+    Targets that are themselves rounded k times (``roundings``: smoothed) are off by k u t, and so is 1 - t: k u t (lp + lq)
+    more in the value, and k u t (1 / p + 1 / (1 - p)) in the gradient.
     """
     u, guard = precision.u, semantics.log_of_zero
     low, high = clip_bounds(precision)
@@ -55,6 +60,11 @@ def binary_bounds(
     weighted = _product(here, lp) + _product(there, lq)
     value_bound = u * ((LOG_ERROR + 2) * weighted + np.abs(value) + here * rounded + there * complement)
     gradient_bound = _binary_gradient_bound(probabilities, p, here, there, added, gradient, grade, guard, precision)
+    if roundings:
+        value_bound = value_bound + roundings * u * (_product(here, lp) + _product(here, lq))
+        off = roundings * u * (_quotient(here, p + added) + _quotient(here, 1 - p + added))
+        outside = (probabilities < low) | (probabilities > high) if guard.startswith("clip") else False
+        gradient_bound = gradient_bound + np.where(outside, 0.0, off)
     if semantics.target_gradient == "zero_at_zero":
         lp, lq = np.where(targets == 0, 0.0, lp), np.where(targets == 1, 0.0, lq)
     target_bound = u * (LOG_ERROR * (lp + lq) + np.abs(lp - lq) + rounded + complement)
@@ -87,7 +97,14 @@ def _binary_gradient_bound(
 
 
 def categorical_bounds(
-    probabilities: Array, targets: Array, gradient: Array, semantics: Semantics, precision: Precision, *, hard: bool
+    probabilities: Array,
+    targets: Array,
+    gradient: Array,
+    semantics: Semantics,
+    precision: Precision,
+    *,
+    hard: bool,
+    roundings: int = 0,
 ) -> tuple[Array, Array, Array]:
     r"""Return the bounds of the value (rows,), the gradient and the target gradient (rows, n).
 
@@ -100,6 +117,8 @@ def categorical_bounds(
       added, (T / P) (v A(p) + v A(t) + 6 u). Outside a clip -t / p is exactly 0; at its boundary the jump is added, for a
       renormalised row in every class.
     - target gradient -log p: c_l u lp + 2 lam, and the same error of the argument as in the value.
+    - targets that are themselves rounded k times (``roundings``: smoothed, or weighted by class) add k u W to the value and
+      k u \|t\| / p to the gradient, with k u T / P for a renormalised row.
 
     Guarded first and then renormalised is computed as softmax of the guarded logarithms; see `_softmax_of_logs_bounds`.
     """
@@ -120,16 +139,21 @@ def categorical_bounds(
     terms = _product(weight, lp)
     whole = terms.sum(-1)
     flushed = precision.smallest * (1 + total)
-    value = (LOG_ERROR + (1 if hard else 2)) * u * whole + rounding_of_sum(terms, whole, v) + total * shift + flushed * (n + 1)
+    value = (
+        (LOG_ERROR + (1 if hard else 2) + roundings) * u * whole
+        + rounding_of_sum(terms, whole, v)
+        + total * shift
+        + flushed * (n + 1)
+    )
 
     own = _quotient(weight, argument * sums[:, None])
-    slope = (4 + once_more) * u * own
+    slope = (4 + once_more + roundings) * u * own
     if once_more:
         slope = slope + of_sum[:, None] * own  # 1e-7 keeps the error of P in the argument from cancelling that of the divisor
     if guard.startswith("clip"):
         slope = _clipped_slope(slope, own, share, total / sums if renormalised else None, u + of_sum, precision)
     if renormalised:
-        of_total = rounding_of_sum(weight, total, v) + total * (of_sum + 6 * u)
+        of_total = rounding_of_sum(weight, total, v) + total * (of_sum + (6 + roundings) * u)
         slope = slope + (of_total / sums)[:, None]
     slope = slope + u * np.abs(gradient) + 2 * flushed[:, None]
     return value, slope, LOG_ERROR * u * lp + (shift + 2 * precision.smallest)[:, None]

@@ -110,6 +110,7 @@ def softmax_bounds(
     precision: Precision,
     *,
     scaled: bool,
+    roundings: int = 0,
 ) -> tuple[Array, Array, Array]:
     r"""Return the bounds of the value (rows,), the gradient and the target gradient (rows, n) at soft targets.
 
@@ -124,12 +125,14 @@ def softmax_bounds(
       d_k, of the sum l_k, and the error of L; the lse form has \|a + L\| in place of d_k
     - the log_quotient form adds u (c_e + 2 + c_l l_k) to each log p_k, in the value times \|t_k\|, and to the gradient
       5 u (T p_i + \|t_i\|)
+    - targets that are themselves rounded k times (``roundings``: smoothed, or weighted by class) add k u W to the value and
+      k u (T p_i + \|t_i\|) to the gradient, without T p_i where it is not ``scaled``
     """
     rows, u, lam = softmax_rows(logits, precision), precision.u, precision.smallest
     weight = np.abs(targets)
     total = weight.sum(-1)
     sigma, flushed = _sigma(rows, grade.value), (logits.shape[-1] + 1) * lam
-    value = softmax_value_bound(rows, weight, total, grade.value, precision)
+    value = softmax_value_bound(rows, weight, total, grade.value, precision, roundings=roundings)
 
     slope = probability_error(rows, grade.gradient, precision)
     if scaled:
@@ -138,6 +141,8 @@ def softmax_bounds(
     slope = slope + 2 * u * np.abs(gradient) + (2 * lam * (1 + total))[:, None]
     if grade.gradient == "log_quotient":
         slope = slope + 5 * u * (total[:, None] * rows.p + weight)
+    if roundings:
+        slope = slope + roundings * u * (weight + (total[:, None] * rows.p if scaled else 0.0))
 
     length = 4.0 * u * rows.quarter_distance
     constant = u * rows.log_total + sigma + flushed
@@ -151,7 +156,9 @@ def softmax_bounds(
     return value, slope, length + constant[:, None]
 
 
-def softmax_value_bound(rows: SoftmaxRows, weight: Array, total: Array, form: str, precision: Precision) -> Array:
+def softmax_value_bound(
+    rows: SoftmaxRows, weight: Array, total: Array, form: str, precision: Precision, *, roundings: int = 0
+) -> Array:
     """Return the value's bound of `softmax_bounds` for the weights abs(t) and their sum."""
     u, n = precision.u, weight.shape[-1]
     if form == "lse":
@@ -160,7 +167,7 @@ def softmax_value_bound(rows: SoftmaxRows, weight: Array, total: Array, form: st
         lengths = (weight * rows.quarter_distance).sum(-1)
     terms = weight * (rows.quarter_distance + 0.25 * rows.log_total[:, None])
     whole = terms.sum(-1)
-    rounding = 4.0 * (u * lengths + 2 * u * whole + rounding_of_sum(terms, whole, precision.v))
+    rounding = 4.0 * (u * lengths + (2 + roundings) * u * whole + rounding_of_sum(terms, whole, precision.v))
     if form == "log_quotient":
         rounding = rounding + u * (EXP_ERROR + 2) * total + 4.0 * u * LOG_ERROR * whole
     return rounding + total * _sigma(rows, form) + (1 + total) * (n + 1) * precision.smallest

@@ -1,6 +1,6 @@
 """The truth about one loss on one batch: value and gradients under any semantics."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from reference import doubledouble, plain
 from reference.doubledouble import Array
 from reference.losses import LOSSES, Loss
+from reference.options import NONE, Options, Problem, one_hot_targets, plain_problem
 from reference.precision import PRECISIONS, Precision
 from reference.probability import binary_cross_entropy, categorical_cross_entropy
 from reference.semantics import MATHEMATICAL, Semantics
@@ -19,51 +20,96 @@ BLOCK = 16384
 """Elements evaluated at a time: what the temporaries of double-double arithmetic keep in cache."""
 
 
+Formula = Callable[[Array, Array, Options, Semantics, Precision, Arithmetic], tuple[Array, Array, Array]]
+"""(prediction, target, options, semantics, precision, arithmetic) -> value, gradient, target gradient, of rows."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """One loss on one batch: ``value`` for each row or element, ``gradient`` for each element of the prediction.
 
-    ``target_gradient`` has the shape of the targets, and is None for index targets.
+    ``target_gradient`` has the shape of the targets, and is None for index targets. ``weight``, for each row, is how often
+    its loss counts in a weighted mean, and ``kept`` whether it is neither masked nor ignored; None where all count once.
+    ``plain`` is the evaluation of the plain problem that these come from, None where nothing weighs.
     """
 
     value: Array
     gradient: Array
     target_gradient: Array | None
+    weight: Array | None = None
+    kept: NDArray[np.bool_] | None = None
+    plain: "Evaluation | None" = None
 
 
 def evaluate(
-    loss: str, prediction: NDArray, target: NDArray, *, semantics: Semantics = MATHEMATICAL, precision: str = "float64"
+    loss: str,
+    prediction: NDArray,
+    target: NDArray,
+    *,
+    options: Options = NONE,
+    semantics: Semantics = MATHEMATICAL,
+    precision: str = "float64",
 ) -> Evaluation:
     """Return the value of a loss and its closed-form gradients, without reduction.
 
     Args:
         loss: a name in `reference.losses.LOSSES`.
-        prediction: probabilities or logits; the class axis, if the loss has one, last; any leading shape.
+        prediction: what the loss takes; the class axis, if the loss has one, last; any leading shape.
         target: for index targets integers of the leading shape, otherwise an array of the shape of the prediction.
+        options: those given, of the loss; with any, prediction and target have a single leading axis.
         semantics: the alternative at every choice point.
-        precision: the dtype that is judged. It rounds the constants of the semantics (a guard of 1e-7), and "float64"
-            asks for double-double arithmetic, where plain float64 serves below.
+        precision: the dtype that is judged, a name in `reference.precision.PRECISIONS`. It rounds the constants of the
+            semantics (a guard of 1e-7), and "float64" asks for double-double arithmetic, where plain float64 serves below.
 
     Raises:
-        KeyError: unknown loss.
+        KeyError: unknown loss or precision.
         IndexError: a label out of range, where the semantics says "error".
-        ValueError: shapes that do not belong together.
+        ValueError: shapes that do not belong together, or an option that the loss does not have.
     """
     spec = LOSSES[loss]
     x = np.asarray(prediction, np.float64)
-    if spec.target == "index":
-        return _evaluate_index(spec, x, np.asarray(target), semantics, PRECISIONS[precision])
-    t = np.asarray(target, np.float64)
-    if x.shape != t.shape:
-        raise ValueError(f"{loss}: the prediction has shape {x.shape} and the target {t.shape}; they must be equal")
-    return _evaluate_dense(spec, x, t, semantics, PRECISIONS[precision])
+    t = np.asarray(target) if spec.target == "index" else np.asarray(target, np.float64)
+    wanted = x.shape[:-1] if spec.target == "index" else x.shape
+    if t.shape != wanted:
+        raise ValueError(f"{loss}: for a prediction of shape {x.shape} the target must have the shape {wanted}, not {t.shape}")
+    if not options.given:
+        return _evaluate(spec, x, t, options, semantics, PRECISIONS[precision])
+    problem = plain_problem(spec, x, t, options, semantics)
+    with np.errstate(all="ignore"):
+        plain = _evaluate(spec, problem.prediction, problem.target, options, semantics, PRECISIONS[precision])
+        return _weighed(plain, problem, soft=spec.target != "index")
 
 
-def _evaluate_dense(spec: Loss, x: Array, t: Array, semantics: Semantics, precision: Precision) -> Evaluation:
+def _weighed(plain: Evaluation, problem: Problem, *, soft: bool) -> Evaluation:
+    """Return the evaluation of a problem with its rows and targets weighed."""
+    factor = problem.factor[:, None]
+    value = plain.value * (problem.factor if plain.value.ndim == 1 else factor)
+    gradient = plain.gradient * factor
+    target_gradient = None
+    if soft and plain.target_gradient is not None:
+        target_gradient = np.where(problem.slope == 0, 0.0, plain.target_gradient * problem.slope)
+    for result in (value, gradient, target_gradient):
+        if result is not None and not problem.keeps_content:
+            result[problem.dropped] = 0.0
+    return Evaluation(value, gradient, target_gradient, problem.weight, ~problem.dropped, plain)
+
+
+def _evaluate(spec: Loss, x: Array, t: NDArray, options: Options, semantics: Semantics, precision: Precision) -> Evaluation:
+    """Return the evaluation of a problem without weights; labels that have become distributions are soft targets."""
+    if t.ndim < x.ndim:
+        return _evaluate_index(spec, x, t, options, semantics, precision)
+    return _evaluate_dense(FORMULAS[spec.name], spec, x, t, options, semantics, precision)
+
+
+def _evaluate_dense(
+    formula: Formula, spec: Loss, x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision
+) -> Evaluation:
     classes = x.shape[-1] if x.ndim else 1
     rows_x, rows_t = (a.reshape(-1, classes) if x.size else a.reshape(int(np.prod(x.shape[:-1])), classes) for a in (x, t))
+    am: Arithmetic = doubledouble if precision.name == "float64" else plain
     with np.errstate(all="ignore"):  # special values take part in the arithmetic and are put right at its end
-        parts = [_rows(spec, rows_x[block], rows_t[block], semantics, precision) for block in _blocks(rows_x)]
+        blocks = [slice(None)] if options.given else _blocks(rows_x)  # options may have a value for each row
+        parts = [formula(rows_x[block], rows_t[block], options, semantics, precision, am) for block in blocks]
     value, gradient, target_gradient = (np.concatenate(column) for column in zip(*parts, strict=True))
     value = value.reshape(x.shape[:-1] if spec.has_classes else x.shape)
     return Evaluation(value, gradient.reshape(x.shape), target_gradient.reshape(x.shape))
@@ -76,19 +122,43 @@ def _blocks(rows: Array) -> Iterator[slice]:
         yield slice(start, start + step)
 
 
-def _rows(spec: Loss, x: Array, t: Array, semantics: Semantics, precision: Precision) -> tuple[Array, Array, Array]:
-    am: Arithmetic = doubledouble if precision.name == "float64" else plain
-    if spec.name == "binary_cross_entropy":
-        value, gradient, target_gradient = binary_cross_entropy(x, t, semantics, precision, am)
-        return *_at_masked(value, gradient, ((x == 0) & (t == 0)) | ((x == 1) & (t == 1)), semantics), target_gradient
-    if spec.prediction == "probability":
-        value, gradient, target_gradient = categorical_cross_entropy(x, t, semantics, precision, am)
-        return *_at_masked(value, gradient, (x == 0) & (t == 0), semantics), target_gradient
-    if spec.name == "sigmoid_cross_entropy_with_logits":
-        value, gradient, target_gradient = sigmoid_cross_entropy(x, t, am)
-        return _at_infinite_logits(value, x, t, semantics), gradient, target_gradient
+def _binary(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    value, gradient, target_gradient = binary_cross_entropy(x, t, semantics, precision, am)
+    return *_at_masked(value, gradient, ((x == 0) & (t == 0)) | ((x == 1) & (t == 1)), semantics), target_gradient
+
+
+def _categorical(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    value, gradient, target_gradient = categorical_cross_entropy(x, t, semantics, precision, am)
+    return *_at_masked(value, gradient, (x == 0) & (t == 0), semantics), target_gradient
+
+
+def _sigmoid(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    value, gradient, target_gradient = sigmoid_cross_entropy(x, t, am, positive_weight=options.pos_weight)
+    return _at_infinite_logits(value, x, t, semantics), gradient, target_gradient
+
+
+def _softmax(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
     value, gradient, target_gradient = softmax_cross_entropy(x, t, am, scaled=semantics.unnormalised_gradient == "scaled")
     return *_at_masked(value, gradient, np.isneginf(x) & (t == 0), semantics), target_gradient
+
+
+FORMULAS: dict[str, Formula] = {
+    "binary_cross_entropy": _binary,
+    "categorical_cross_entropy": _categorical,
+    "sparse_categorical_cross_entropy": _categorical,
+    "sigmoid_cross_entropy_with_logits": _sigmoid,
+    "softmax_cross_entropy_with_logits": _softmax,
+    "sparse_softmax_cross_entropy_with_logits": _softmax,
+}
+"""Each loss on dense targets; one of index targets is evaluated on their one-hot rows."""
 
 
 def _at_masked(value: Array, gradient: Array, masked: NDArray[np.bool_], semantics: Semantics) -> tuple[Array, Array]:
@@ -111,27 +181,25 @@ def _at_infinite_logits(value: Array, x: Array, t: Array, semantics: Semantics) 
     return np.where(np.isinf(x), formulas[semantics.infinite_logit], value)
 
 
-def _evaluate_index(spec: Loss, x: Array, labels: NDArray, semantics: Semantics, precision: Precision) -> Evaluation:
-    if labels.shape != x.shape[:-1]:
-        raise ValueError(
-            f"{spec.name}: the prediction has shape {x.shape}, so the labels need {x.shape[:-1]}, not {labels.shape}"
-        )
+def _evaluate_index(
+    spec: Loss, x: Array, labels: NDArray, options: Options, semantics: Semantics, precision: Precision
+) -> Evaluation:
     classes = x.shape[-1]
-    one_hot = one_hot_targets(_labels_in_range(labels, classes, semantics), classes)
-    soft = _evaluate_dense(LOSSES[_DENSE[spec.name]], x, one_hot, semantics, precision)
+    one_hot = one_hot_targets(labels_in_range(labels, classes, semantics), classes)
+    soft = _evaluate_dense(FORMULAS[spec.name], spec, x, one_hot, options, semantics, precision)
     value, gradient = soft.value.copy(), soft.gradient.copy()
     for outside, picked in ((labels < 0, semantics.negative_index), (labels >= classes, semantics.index_too_large)):
         if not outside.any() or picked not in ("nan", "zero", "nan_value", "nan_zero"):
             continue
         value[outside] = 0.0 if picked == "zero" else np.nan
         if picked == "nan_value":
-            gradient[outside] = _gradient_of_no_label(spec, x[outside], semantics, precision)
+            gradient[outside] = _gradient_of_no_label(spec, x[outside], options, semantics, precision)
         else:
             gradient[outside] = np.nan if picked == "nan" else 0.0
     return Evaluation(value, gradient, None)
 
 
-def _labels_in_range(labels: NDArray, classes: int, semantics: Semantics) -> NDArray:
+def labels_in_range(labels: NDArray, classes: int, semantics: Semantics) -> NDArray:
     """Return a class for every label: the one that the semantics gives to a label out of range, if it gives one.
 
     Raises:
@@ -153,18 +221,7 @@ def _labels_in_range(labels: NDArray, classes: int, semantics: Semantics) -> NDA
     return np.clip(wrapped, 0, max(classes - 1, 0))
 
 
-def _gradient_of_no_label(spec: Loss, x: Array, semantics: Semantics, precision: Precision) -> Array:
+def _gradient_of_no_label(spec: Loss, x: Array, options: Options, semantics: Semantics, precision: Precision) -> Array:
     """Return p - t for targets t of 0: the softmax of logits, and 0 for probabilities."""
     unscaled = replace(semantics, unnormalised_gradient="unscaled")
-    return _evaluate_dense(LOSSES[_DENSE[spec.name]], x, np.zeros_like(x), unscaled, precision).gradient
-
-
-_DENSE = {
-    "sparse_categorical_cross_entropy": "categorical_cross_entropy",
-    "sparse_softmax_cross_entropy_with_logits": "softmax_cross_entropy_with_logits",
-}
-
-
-def one_hot_targets(labels: NDArray, classes: int) -> Array:
-    """Return soft targets that put all mass on the labels: shape (*labels.shape, classes)."""
-    return (labels[..., None] == np.arange(classes)).astype(np.float64)
+    return _evaluate_dense(FORMULAS[spec.name], spec, x, np.zeros_like(x), options, unscaled, precision).gradient

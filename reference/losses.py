@@ -19,7 +19,8 @@ class Loss:
     ``prefix`` numbers its clauses (``SPARSE-4``). ``has_classes``: the last axis is a distribution over classes and gives
     one loss a row; otherwise every element is an outcome of its own. ``value_forms`` and ``gradient_forms`` name the
     sound algorithms whose error bounds `reference.bounds` has; the first of each is the default grade. ``relative_form``
-    is the value form that keeps the digits of a loss far below one.
+    is the value form that keeps the digits of a loss far below one. ``options`` names what it
+    may take, of `reference.options.OPTIONS`.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Loss:
     relative_form: str
     value_forms: tuple[str, ...]
     gradient_forms: tuple[str, ...]
+    options: tuple[str, ...] = ()
 
     @property
     def has_classes(self) -> bool:
@@ -57,6 +59,7 @@ LOSSES: dict[str, Loss] = {
             "log1p",
             ("log", "log1p"),
             ("separate", "joint"),
+            options=("sample_weight", "mask", "label_smoothing"),
         ),
         Loss(
             "categorical_cross_entropy",
@@ -67,6 +70,7 @@ LOSSES: dict[str, Loss] = {
             "log",
             ("log",),
             ("separate",),
+            options=("class_weight", "sample_weight", "mask", "label_smoothing"),
         ),
         Loss(
             "sparse_categorical_cross_entropy",
@@ -77,6 +81,7 @@ LOSSES: dict[str, Loss] = {
             "log",
             ("log",),
             ("separate",),
+            options=("class_weight", "sample_weight", "mask", "ignore_index"),
         ),
         Loss(
             "sigmoid_cross_entropy_with_logits",
@@ -87,6 +92,7 @@ LOSSES: dict[str, Loss] = {
             "pair",
             ("split", "fold", "pair"),
             ("auto", "pair", "direct", "lse"),
+            options=("pos_weight", "sample_weight", "mask", "label_smoothing"),
         ),
         Loss(
             "softmax_cross_entropy_with_logits",
@@ -96,6 +102,7 @@ LOSSES: dict[str, Loss] = {
             "soft",
             "log1p",
             *_SOFTMAX_FORMS,
+            options=("class_weight", "sample_weight", "mask", "where", "label_smoothing"),
         ),
         Loss(
             "sparse_softmax_cross_entropy_with_logits",
@@ -105,6 +112,7 @@ LOSSES: dict[str, Loss] = {
             "index",
             "log1p",
             *_SOFTMAX_FORMS,
+            options=("class_weight", "sample_weight", "mask", "where", "ignore_index", "label_smoothing", "soft_cap", "z_loss"),
         ),
     )
 }

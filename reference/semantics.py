@@ -33,7 +33,12 @@ class Semantics:
     target_gradient: str = "exact"
     negative_index: str = "error"
     index_too_large: str = "error"
+    mean_divisor: str = "sum_of_weights"
     mean_of_nothing: str = "nan"
+    mean_of_no_weight: str = "nan"
+    ignored_row: str = "nothing"
+    class_weight_of: str = "term"
+    focal_alpha: str = "balanced"
     loss_shape: str = "element"
     computation_dtype: str = "input"
 
@@ -137,6 +142,38 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
         "mean_of_nothing",
         "What is the mean over an empty batch?",
         {"nan": "0 / 0 = NaN", "zero": "0", "empty": "an array of shape (0,), and so is the sum"},
+    ),
+    ChoicePoint(
+        "mean_divisor",
+        "What is the mean of weighted losses divided by?",
+        {
+            "sum_of_weights": "sum w l / sum w: the weighted mean",
+            "rows": "sum w l / N, N all rows, those of weight 0 and those ignored as well",
+            "kept_rows": "sum w l / K, K the rows that are neither masked nor ignored",
+        },
+    ),
+    ChoicePoint(
+        "mean_of_no_weight",
+        "What is the mean where rows there are, but all of them masked, ignored or of weight 0?",
+        {"nan": "0 / 0 = NaN", "zero": "0"},
+    ),
+    ChoicePoint(
+        "ignored_row",
+        "What does a masked or ignored row that holds NaN or an infinity add to the loss?",
+        {"nothing": "nothing: as if it were not there", "content": "0 * NaN = NaN"},
+    ),
+    ChoicePoint(
+        "class_weight_of",
+        "What do class weights multiply where targets are soft or smoothed?",
+        {
+            "term": "each term: -sum_k w_k t_k log p_k",
+            "label": "the whole row, by the weight of its label: -w_j sum_k t_k log p_k",
+        },
+    ),
+    ChoicePoint(
+        "focal_alpha",
+        "What does alpha of a binary focal loss multiply?",
+        {"balanced": "alpha the positive outcome, 1 - alpha the negative one", "uniform": "alpha both"},
     ),
     ChoicePoint(
         "loss_shape",

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from conformance.cases import Batch, Case, fill
 from conformance.regimes import MASKED, regimes_for
 from reference.certificate import PATH
-from reference.evaluate import Evaluation, evaluate, one_hot_targets
+from reference.evaluate import Evaluation, evaluate
 from reference.losses import LOSSES
+from reference.options import one_hot_targets
 from reference.semantics import MATHEMATICAL, Semantics
 from tests.reference.truth import Exact, Truth, truth
 

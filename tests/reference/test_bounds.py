@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from reference.bounds import Bounds, bound_ratio, error_bounds, reduced_bound, scaled_gradient_bound
-from reference.evaluate import evaluate, one_hot_targets
+from reference.evaluate import evaluate
 from reference.losses import LOSSES, Grade
+from reference.options import one_hot_targets
 from reference.precision import PRECISIONS
 from reference.semantics import MATHEMATICAL, Semantics
 from tests.reference import sound_forms

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import reference
-from reference.evaluate import Evaluation, evaluate, one_hot_targets
+from reference.evaluate import Evaluation, evaluate
 from reference.losses import LOSSES
+from reference.options import one_hot_targets
 from reference.semantics import MATHEMATICAL, Semantics
 
 SPARSE = "sparse_softmax_cross_entropy_with_logits"
@@ -387,9 +388,9 @@ def test_inputs_are_left_alone_whatever_their_layout():
 def test_errors_say_what_does_not_fit():
     with pytest.raises(KeyError):
         of("hinge", [0.0], [0.0])
-    with pytest.raises(ValueError, match=r"shape \(2,\) and the target \(3,\)"):
+    with pytest.raises(ValueError, match=r"the target must have the shape \(2,\), not \(3,\)"):
         of(SIGMOID, [0.0, 0.0], [0.0, 0.0, 0.0])
-    with pytest.raises(ValueError, match=r"the labels need \(1,\), not \(2,\)"):
+    with pytest.raises(ValueError, match=r"the target must have the shape \(1,\), not \(2,\)"):
         of(SPARSE, [[0.0, 0.0]], [0, 1])
     with pytest.raises(ValueError, match="log_of_zero='floor' is not an alternative: use one of none, floor_100"):
         Semantics(log_of_zero="floor")

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from reference import bounds_rounding
 from reference.bounds import Bounds, bound_ratio, error_bounds, reduced_bound
-from reference.evaluate import evaluate, one_hot_targets
+from reference.evaluate import evaluate
 from reference.losses import Grade
+from reference.options import one_hot_targets
 from reference.precision import PRECISIONS
 
 SPARSE = "sparse_softmax_cross_entropy_with_logits"

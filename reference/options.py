@@ -1,0 +1,173 @@
+"""The options of a loss: what each one means, and the plain problem that a loss with options comes down to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.doubledouble import DD, Array, add, divide, exactly, multiply
+from reference.losses import Loss
+from reference.semantics import Semantics
+
+OPTIONS: dict[str, str] = {
+    "reduction": "what becomes of the losses: see REDUCTIONS",
+    "class_weight": "(classes,): the term of class k counts w_k times, -sum_k w_k t_k log p_k",
+    "pos_weight": "broadcasts to the prediction: the positive outcome counts w times, -w t log p - (1 - t) log(1 - p)",
+    "sample_weight": "(rows,): every loss of row i counts w_i times",
+    "mask": "(rows,) of booleans: the rows that count; the others are as if they were not there",
+    "where": "(rows, classes) of booleans: the classes of each row that there are; the others are as if they were not there",
+    "ignore_index": "rows with this label do not count: loss and gradient 0, whatever they hold",
+    "label_smoothing": "e: targets become (1 - e) t + e / n over n classes, and (1 - e) t + e / 2 for two outcomes",
+    "alpha": "of a focal loss: the weight of the positive outcome, or of every class",
+    "gamma": "of a focal loss: the exponent of 1 - p",
+    "epsilon": "of a poly loss: the weight of 1 - p",
+    "q": "of a generalised cross-entropy: the exponent of p",
+    "soft_cap": "c: logits become c tanh(x / c)",
+    "z_loss": "z: z logsumexp(x)^2 is added to every loss",
+}
+"""What a loss may take beside prediction and target, each with its meaning."""
+
+REDUCTIONS: dict[str, str] = {
+    "none": "every loss",
+    "sum": "their sum",
+    "mean": "their sum over the divisor that `mean_divisor` names",
+    "weighted_mean": "their sum over the sum of the weights",
+    "nonzero_mean": "their sum over the number of weights that are not 0",
+    "batchmean": "their sum over the number of rows",
+}
+"""What can become of the losses of a batch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """The options of one call; None: not given. `OPTIONS` says what each one means."""
+
+    class_weight: Array | None = None
+    pos_weight: Array | None = None
+    sample_weight: Array | None = None
+    mask: NDArray[np.bool_] | None = None
+    where: NDArray[np.bool_] | None = None
+    ignore_index: int | None = None
+    label_smoothing: float | None = None
+    alpha: float | None = None
+    gamma: float | None = None
+    epsilon: float | None = None
+    q: float | None = None
+    soft_cap: float | None = None
+    z_loss: float | None = None
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """The options that were given, by name."""
+        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None}
+
+
+NONE = Options()
+"""No option."""
+
+WEIGHTING = frozenset({"class_weight", "pos_weight", "sample_weight", "mask", "where", "ignore_index", "label_smoothing"})
+"""The options that weigh terms and rows: a loss that is linear in its targets takes any of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What a loss with options comes down to.
+
+    The loss of row i is ``factor[i]`` times that of ``prediction`` and ``target`` without these options; it counts
+    ``weight[i]`` times in a weighted mean, and not at all where ``dropped``. ``slope`` is the derivative of the new targets
+    with respect to the given ones. ``roundings`` counts those that an implementation makes of each target on the way.
+    ``keeps_content``: a dropped row is multiplied by 0, whatever it holds.
+    """
+
+    prediction: Array
+    target: NDArray
+    factor: Array
+    weight: Array
+    dropped: NDArray[np.bool_]
+    slope: Array
+    roundings: int
+    keeps_content: bool
+
+
+def plain_problem(spec: Loss, x: Array, target: NDArray, options: Options, semantics: Semantics) -> Problem:
+    """Return the problem without class weights, label smoothing, sample weights, masks and ignored labels.
+
+    Args:
+        spec: the loss.
+        x: (rows, classes), float64.
+        target: labels (rows,) or float64 targets like ``x``.
+        options: those given; shapes as `OPTIONS` says.
+        semantics: where class weights apply: to each term, or to the row by its label.
+
+    Raises:
+        ValueError: an option that the loss does not have, or one of the wrong shape.
+    """
+    check(spec, x, options)
+    rows, classes = x.shape
+    labels = target if spec.target == "index" else None
+    factor = np.ones(rows) if options.sample_weight is None else options.sample_weight.astype(np.float64)
+    dropped = np.zeros(rows, np.bool_) if options.mask is None else ~options.mask
+    if labels is not None and options.ignore_index is not None:
+        dropped = dropped | (labels == options.ignore_index)
+        labels = target = np.where(labels == options.ignore_index, 0, labels)
+    weight = np.where(dropped, 0.0, factor)
+    slope = np.ones_like(x)
+    if semantics.ignored_row == "nothing":
+        x = np.where(dropped[:, None], 0.0, x)
+    if options.where is not None:
+        x = np.where(options.where, x, -np.inf)
+        slope = slope * options.where
+        if labels is None:
+            target = np.where(options.where, target, 0.0)
+    if options.class_weight is not None and labels is not None:
+        weight = weight * options.class_weight[np.clip(labels, 0, classes - 1)]
+    exact, roundings = None, 0
+    if options.label_smoothing is not None:
+        exact, roundings = _smoothed(spec, target, classes, options.label_smoothing), 3
+        slope = slope * (1 - options.label_smoothing)
+    if options.class_weight is not None and (exact is not None or labels is None) and semantics.class_weight_of == "term":
+        exact = multiply(exactly(target) if exact is None else exact, exactly(np.broadcast_to(options.class_weight, x.shape)))
+        slope, roundings = slope * options.class_weight, roundings + 1
+    elif options.class_weight is not None:
+        factor = factor * options.class_weight[np.clip(target, 0, classes - 1) if labels is not None else target.argmax(-1)]
+    target = target if exact is None else exact.hi
+    if target.ndim == 2:
+        target = np.where(dropped[:, None], 0.0, target)
+    factor = np.where(dropped, 0.0, factor)
+    keeps = semantics.ignored_row == "content"
+    return Problem(x, target, factor, weight, dropped, slope * factor[:, None], roundings, keeps)
+
+
+def _smoothed(spec: Loss, target: NDArray, classes: int, smoothing: float) -> DD:
+    """Return (1 - e) t + e / n, rounded nowhere; of labels the same of their one-hot rows."""
+    if target.ndim == 1:
+        target = one_hot_targets(target, classes)
+    outcomes = classes if spec.has_classes else 2
+    share = divide(exactly(np.full_like(target, 1.0)), exactly(np.full_like(target, outcomes)))
+    return add(exactly(target), multiply(exactly(np.full_like(target, smoothing)), add(share, exactly(-target))))
+
+
+def one_hot_targets(labels: NDArray, classes: int) -> Array:
+    """Return soft targets that put all mass on the labels: shape (*labels.shape, classes)."""
+    return (labels[..., None] == np.arange(classes)).astype(np.float64)
+
+
+def check(spec: Loss, x: Array, options: Options) -> None:
+    """Refuse an option that the loss does not have, or one of the wrong shape.
+
+    Raises:
+        ValueError: one sentence that says which option, and what it must be.
+    """
+    rows, classes = x.shape
+    shapes = {"class_weight": (classes,), "sample_weight": (rows,), "mask": (rows,), "where": (rows, classes)}
+    for name, value in options.given.items():
+        if name not in spec.options:
+            raise ValueError(f"{spec.name} has no option {name!r}: it takes {', '.join(spec.options)}")
+        if name in shapes and np.shape(value) != shapes[name]:
+            raise ValueError(
+                f"{spec.name}: {name} has shape {np.shape(value)}; for predictions {x.shape} it must be {shapes[name]}"
+            )
+    if options.label_smoothing is not None and not 0 <= options.label_smoothing <= 1:
+        raise ValueError(f"{spec.name}: label_smoothing is {options.label_smoothing}; it must lie between 0 and 1")
