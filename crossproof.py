@@ -91,7 +91,9 @@ def run(
         "question": question, "results": target, "selection": selection,
     }  # fmt: skip
     _make_way(target)
-    sys.exit(_run_pytest([f"--crossproof-{name}={value}" for name, value in options.items()], pytest_arguments, target))
+    words = [f"--crossproof-{name}={value}" for name, value in options.items()]
+    modules = ["test_questions.py"] if loss or question else ["test_questions.py", "test_misuse.py"]
+    sys.exit(_run_pytest([*words, *(str(ROOT / "conformance" / module) for module in modules)], pytest_arguments, target))
 
 
 def _make_way(target: Path) -> None:
@@ -109,8 +111,7 @@ def _run_pytest(options: list[str], pytest_arguments: tuple[str, ...], target: P
     import pytest
 
     where = [f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}", "-p", "conformance.plugin"]
-    questions = str(ROOT / "conformance" / "test_questions.py")
-    code = pytest.main([questions, *where, *options, "-q", "--no-summary", *pytest_arguments])
+    code = pytest.main([*where, *options, "-q", "--no-summary", *pytest_arguments])
     if code == pytest.ExitCode.USAGE_ERROR:
         return USAGE
     if not target.exists():

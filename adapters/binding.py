@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -10,10 +11,8 @@ from functools import cache
 from typing import Any
 
 from reference.losses import LOSSES, Grade
+from reference.options import REDUCTIONS, options_of
 from reference.semantics import MATHEMATICAL, Semantics
-
-OPTIONS = ("reduction",)
-"""The options that a binding can take, as keyword arguments of its function."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,8 @@ class Binding:
 
     ``function`` is the call a user would write: ``function(prediction, target, **options)``. ``semantics`` is what the
     API's ``documentation`` states. ``grade`` names the sound forms whose error bounds it keeps. ``textbook`` marks the
-    composition people write by hand that stacks a sigmoid or softmax under a log. ``source`` is the text of the function
+    composition people write by hand that stacks a sigmoid or softmax under a log. ``reductions`` are those it can be asked
+    for, of `reference.options.REDUCTIONS`: "none" alone where it has no such option. ``source`` is the text of the function
     and ``imports`` the lines it needs.
     """
 
@@ -30,6 +30,7 @@ class Binding:
     api: str
     function: Callable[..., Any]
     options: tuple[str, ...]
+    reductions: tuple[str, ...]
     semantics: Semantics
     grade: Grade
     documentation: str
@@ -37,12 +38,33 @@ class Binding:
     source: str
     imports: tuple[str, ...]
 
+    @property
+    def is_composition(self) -> bool:
+        """Whether it is no call of the one public name that ``api`` gives, but an expression of several."""
+        (*_, function) = ast.parse(self.source).body
+        returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
+        return not _PUBLIC_NAME.fullmatch(self.api) or not all(_is_call_or_name(value) for value in returned)
+
+
+_PUBLIC_NAME = re.compile(r"\w+(\.\w+)*(\(.*\))?")
+"""A public name, perhaps with some of its arguments: "keras.losses.BinaryCrossentropy(from_logits=True)"."""
+
+
+def _is_call_or_name(node: ast.expr | None) -> bool:
+    """Tell whether an expression is a dotted name, a call of one, or a call of what such a call returns."""
+    while isinstance(node, ast.Call):
+        node = node.func
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return isinstance(node, ast.Name)
+
 
 def implements(
     loss: str,
     *,
     api: str,
     options: tuple[str, ...] = (),
+    reductions: tuple[str, ...] = ("none", "sum", "mean"),
     semantics: Semantics = MATHEMATICAL,
     grade: Grade | None = None,
     documentation: str = "",
@@ -53,7 +75,9 @@ def implements(
     Args:
         loss: a name in `reference.losses.LOSSES`.
         api: the public name, and what it is applied to where it is a composition: "torch.nn.functional.nll_loss over log".
-        options: those the function takes, of `OPTIONS`; a binding without "reduction" returns one loss for each row.
+        options: those the function takes by keyword, of the options of the loss, "class_axis" and "reduction"; one that is not
+            given is left out, so that it needs a default, but "reduction" is always given. Without it every loss is returned.
+        reductions: those it has, of `reference.options.REDUCTIONS`, if it takes "reduction".
         semantics: what the documentation of the API states at each choice point; the mathematics where it is silent.
         grade: the forms it computes by; by default the first ones of the loss.
         documentation: the address of the page that says so.
@@ -68,9 +92,14 @@ def implements(
     spec = LOSSES.get(loss)
     if spec is None:
         raise ValueError(f"{loss!r} is not a loss of the specification: use one of {', '.join(LOSSES)}")
-    for option in options:
-        if option not in OPTIONS:
-            raise ValueError(f"{option!r} is not an option: use one of {', '.join(OPTIONS)}")
+    for kind, names, allowed in (
+        ("option", options, ("reduction", *options_of(spec))),
+        ("reduction", reductions, tuple(REDUCTIONS)),
+    ):
+        for name in names:
+            if name not in allowed:
+                raise ValueError(f"{name!r} is not {kind} of {loss}: use one of {', '.join(allowed)}")
+    reductions = reductions if "reduction" in options else ("none",)
     grade = grade or spec.default_grade
     for form, known in ((grade.value, spec.value_forms), (grade.gradient, spec.gradient_forms)):
         if form not in known:
@@ -78,7 +107,7 @@ def implements(
 
     def declare(function: Callable[..., Any]) -> Binding:
         source, imports = _read_source(function)
-        return Binding(loss, api, function, options, semantics, grade, documentation, textbook, source, imports)
+        return Binding(loss, api, function, options, reductions, semantics, grade, documentation, textbook, source, imports)
 
     return declare
 

@@ -1,7 +1,7 @@
 """What a framework object is: how the losses of one library are run on NumPy arrays."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 class Call:
     """One execution of a binding.
 
-    ``prediction`` and ``target`` keep the memory layout they have here. ``reduction`` is "none", "sum" or "mean".
-    ``cotangent`` is the upstream gradient, of the shape of the value; None stands for ones.
+    ``prediction`` and ``target`` keep the memory layout they have here. ``reduction`` is one that the binding has.
+    ``cotangent`` is the upstream gradient, of the shape of the value; None stands for ones. ``arrays`` are the options that
+    hold one, such as class weights; the loss takes them by name, as arrays of the framework, and no gradient is taken to them.
+    ``numbers`` are the other options, which the loss has already: for the record.
     """
 
     prediction: NDArray
     target: NDArray
     reduction: str = "none"
     cotangent: NDArray | None = None
+    arrays: Mapping[str, NDArray] = field(default_factory=dict)
+    numbers: Mapping[str, float | int | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +45,8 @@ class Outcome:
     compile_seconds: float = 0.0
 
 
-Loss = Callable[[Any, Any], Any]
-"""A loss of the framework's own arrays: prediction and target in, value out."""
+Loss = Callable[..., Any]
+"""A loss of the framework's own arrays: prediction, target and the arrays of options by name in, value out."""
 
 
 class Framework(Protocol):
@@ -63,6 +67,10 @@ class Framework(Protocol):
     @property
     def dtypes(self) -> tuple[str, ...]:
         """The dtypes that a binding is run in, by NumPy's names."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment variables that the library needs when it is imported; a reproducer sets them first."""
 
     @property
     def value_and_gradient(self) -> Callable[..., tuple[Any, ...]]:

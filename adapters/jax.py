@@ -32,22 +32,23 @@ _TAKEN = Semantics(negative_index="wrap", index_too_large="nan_zero")
 """take_along_axis: it "returns invalid values (e.g. NaN) for out-of bounds indices", and negative ones wrap."""
 
 
-def value_and_gradient(loss, prediction, target, cotangent=None, jit=jax.jit):
+def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None, jit=jax.jit):
     """Return the value of a loss, its gradient, and the gradient with respect to the targets: None for integer targets.
 
     ``cotangent`` is the upstream gradient, ones if None; ``jit`` is what compiles.
     """
     jax.config.update("jax_enable_x64", True)  # without it float64 arrays become float32; float32 ones stay as they are
     inputs = 2 if np.issubdtype(target.dtype, np.floating) else 1
+    arrays = dict(arrays or {})
     if cotangent is None:
-        value = jax.eval_shape(loss, prediction, target)
+        value = jax.eval_shape(loss, prediction, target, **arrays)
         cotangent = np.ones(value.shape, value.dtype)
 
-    def pull_back(prediction, target, cotangent):
-        value, backward = jax.vjp(loss, prediction, target)
-        return value, *backward(cotangent)[:inputs]
+    def pull_back(prediction, target, cotangent, arrays):
+        value, backward = jax.vjp(lambda x, t: loss(x, t, **arrays), prediction, target)
+        return value, *backward(cotangent.astype(value.dtype))[:inputs]
 
-    results = [np.asarray(result) for result in jit(pull_back)(prediction, target, cotangent)]
+    results = [np.asarray(result) for result in jit(pull_back)(prediction, target, cotangent, arrays)]
     return (*results, None)[:3]
 
 
@@ -58,11 +59,13 @@ class Jax:
     packages = ("jax", "jaxlib", "optax", "numpy")
     modes = ("jit",)
     dtypes = ("float32", "float64")
+    environment: Mapping[str, str] = {}
     value_and_gradient = staticmethod(value_and_gradient)
 
     def __init__(self) -> None:
         """Start without any program."""
         self._programs: dict[tuple[object, ...], Callable[..., Any]] = {}
+        self._compiled: dict[tuple[str, str], Callable[..., Any]] = {}
         self._ones: dict[tuple[object, ...], NDArray] = {}
 
     def devices(self) -> Mapping[str, str]:
@@ -78,7 +81,7 @@ class Jax:
     def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
         """Run a loss and its gradient under `jax.jit`, the only mode; see `adapters.framework.Framework.run`."""
         prediction, target = private_copy(call.prediction), private_copy(call.target)
-        program = (key, call.reduction, device, *((a.shape, a.dtype.str) for a in (prediction, target)))
+        program = (key, call.reduction, device, *((a.shape, a.dtype.str) for a in (prediction, target, *call.arrays.values())))
         cotangent = self._ones.get(program) if call.cotangent is None else call.cotangent
         compile_seconds, error = 0.0, ""
         results: tuple[Any, Any, Any] = (None, None, None)
@@ -87,7 +90,11 @@ class Jax:
             def compiled(*arguments: Any) -> Any:
                 nonlocal compile_seconds
                 if program not in self._programs:
-                    self._programs[program] = jax.jit(function).lower(*arguments).compile()
+                    lowered = jax.jit(function).lower(*arguments)
+                    text = device, lowered.as_text()  # APIs that are one program share what is compiled
+                    if text not in self._compiled:
+                        self._compiled[text] = lowered.compile()
+                    self._programs[program] = self._compiled[text]
                     compile_seconds = perf_counter() - started
                 return self._programs[program](*arguments)
 
@@ -96,7 +103,7 @@ class Jax:
         started = perf_counter()
         try:
             with jax.default_device(jax.devices(device)[0]):
-                results = value_and_gradient(loss, prediction, target, cotangent, ahead_of_time)
+                results = value_and_gradient(loss, prediction, target, cotangent, call.arrays, ahead_of_time)
             self._ones[program] = np.ones_like(results[0])
         except Exception as raised:
             error = describe_error(raised)

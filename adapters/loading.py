@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Iterable
@@ -12,11 +13,13 @@ from types import ModuleType
 from adapters.binding import Binding
 from adapters.framework import Framework, describe_error
 
-REQUIREMENTS = {name: f"-r requirements/{name}.txt" for name in ("pytorch", "tensorflow", "jax")}
+KERAS = {f"keras-{backend}": backend for backend in ("tensorflow", "jax", "torch")}
+"""The adapters that are one module, `adapters.keras`, on one backend each."""
+
+REQUIREMENTS = {name: f"-r requirements/{name}.txt" for name in ("pytorch", "tensorflow", "jax", *KERAS)}
 """The adapters that come with the suite, and what to install for each."""
 
-
-MEMBERS = ("name", "packages", "modes", "dtypes", "value_and_gradient", "devices", "run")
+MEMBERS = ("name", "packages", "modes", "dtypes", "environment", "value_and_gradient", "devices", "run")
 """What a framework must have."""
 
 
@@ -74,8 +77,10 @@ def _refuse_twins(option: str, bindings: Iterable[Binding]) -> None:
 
 
 def _load_named(name: str) -> ModuleType:
+    if name in KERAS:
+        _choose_backend(KERAS[name])
     try:
-        return importlib.import_module(f"adapters.{name}")
+        return importlib.import_module("adapters.keras" if name in KERAS else f"adapters.{name}")
     except ImportError as error:
         raise AdapterError(
             f"the adapter {name!r} needs a package that is not installed ({error.name or error}): "
@@ -86,6 +91,17 @@ def _load_named(name: str) -> ModuleType:
             f"the adapter {name!r} cannot be imported ({describe_error(error)}): "
             f"run `python -m pip install --force-reinstall {REQUIREMENTS[name]}`"
         ) from error
+
+
+def _choose_backend(backend: str) -> None:
+    """Have Keras take a backend when it is imported; it cannot change afterwards."""
+    loaded = sys.modules.get("keras")
+    if loaded is not None and loaded.backend.backend() != backend:
+        raise AdapterError(
+            f"this process holds Keras on {loaded.backend.backend()}, and cannot change to {backend}: "
+            f"run keras-{backend} in a process of its own"
+        )
+    os.environ["KERAS_BACKEND"] = backend
 
 
 def _load_file(path: Path) -> ModuleType:

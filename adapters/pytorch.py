@@ -17,13 +17,13 @@ from reference.losses import Grade
 from reference.semantics import Semantics
 
 
-def value_and_gradient(loss, prediction, target, cotangent=None, device="cpu"):
+def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None, device="cpu"):
     """Return the value, its gradient with respect to the prediction and to floating targets (None where there is none)."""
     x = torch.from_numpy(prediction).to(device).requires_grad_()
     t = torch.from_numpy(target).to(device)
     if t.is_floating_point():
         t.requires_grad_()
-    value = loss(x, t)
+    value = loss(x, t, **{name: torch.from_numpy(array).to(device) for name, array in (arrays or {}).items()})
     value.backward(torch.ones_like(value) if cotangent is None else torch.from_numpy(cotangent).to(device))
     gradients = [None if leaf.grad is None else leaf.grad.cpu().numpy() for leaf in (x, t)]
     return value.detach().cpu().numpy(), *gradients
@@ -34,6 +34,7 @@ class _PyTorch:
     packages = ("torch", "numpy")
     modes = ("eager",)
     dtypes = ("float32", "float64")
+    environment: Mapping[str, str] = {}
     value_and_gradient = staticmethod(value_and_gradient)
 
     def devices(self) -> Mapping[str, str]:
@@ -48,7 +49,7 @@ class _PyTorch:
         prediction, target = private_copy(call.prediction), private_copy(call.target)
         start = perf_counter()
         try:
-            value, gradient, target_gradient = value_and_gradient(loss, prediction, target, call.cotangent, device)
+            value, gradient, target_gradient = value_and_gradient(loss, prediction, target, call.cotangent, call.arrays, device)
         except Exception as error:
             return Outcome(error=describe_error(error), seconds=perf_counter() - start)
         seconds = perf_counter() - start
@@ -59,32 +60,36 @@ class _PyTorch:
 framework = _PyTorch()
 
 _DOCS = "https://docs.pytorch.org/docs/2.13/generated/torch.nn."
-_CLAMPED = Semantics(log_of_zero="floor_100")
+_OVER_ALL = Semantics(mean_divisor="rows")
+"""BCEWithLogitsLoss: "'mean': the sum of the output will be divided by the number of elements in the output"."""
+_CLAMPED = Semantics(mean_divisor="rows", log_of_zero="floor_100")
 """BCELoss: "we clamp its log function outputs to be greater than or equal to -100"."""
 
 
 @implements(
     "binary_cross_entropy",
     api="torch.nn.functional.binary_cross_entropy",
-    options=("reduction",),
+    options=("reduction", "sample_weight"),
     semantics=_CLAMPED,
     grade=Grade("log1p", "joint"),
     documentation=_DOCS + "BCELoss.html",
 )
-def binary_cross_entropy(probabilities, targets, *, reduction):
-    return F.binary_cross_entropy(probabilities, targets, reduction=reduction)
+def binary_cross_entropy(probabilities, targets, *, reduction, sample_weight=None):
+    weight = None if sample_weight is None else sample_weight[:, None]
+    return F.binary_cross_entropy(probabilities, targets, weight=weight, reduction=reduction)
 
 
 @implements(
     "binary_cross_entropy",
     api="torch.nn.BCELoss",
-    options=("reduction",),
+    options=("reduction", "sample_weight"),
     semantics=_CLAMPED,
     grade=Grade("log1p", "joint"),
     documentation=_DOCS + "BCELoss.html",
 )
-def bce_loss(probabilities, targets, *, reduction):
-    return nn.BCELoss(reduction=reduction)(probabilities, targets)
+def bce_loss(probabilities, targets, *, reduction, sample_weight=None):
+    weight = None if sample_weight is None else sample_weight[:, None]
+    return nn.BCELoss(weight=weight, reduction=reduction)(probabilities, targets)
 
 
 @implements("binary_cross_entropy", api="-(t * log(p) + (1 - t) * log(1 - p))")
@@ -109,33 +114,37 @@ def categorical_by_xlogy(probabilities, targets):
 @implements(
     "sparse_categorical_cross_entropy",
     api="torch.nn.functional.nll_loss over log",
-    options=("reduction",),
+    options=("reduction", "class_weight", "ignore_index", "class_axis"),
     documentation=_DOCS + "NLLLoss.html",
 )
-def nll_loss_of_log(probabilities, labels, *, reduction):
-    return F.nll_loss(torch.log(probabilities), labels, reduction=reduction)
+def nll_loss_of_log(probabilities, labels, *, reduction, class_weight=None, ignore_index=-100, class_axis=1):
+    return F.nll_loss(torch.log(probabilities), labels, weight=class_weight, ignore_index=ignore_index, reduction=reduction)
 
 
 @implements(
     "sigmoid_cross_entropy_with_logits",
     api="torch.nn.functional.binary_cross_entropy_with_logits",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "pos_weight"),
     grade=Grade("split", "direct"),
+    semantics=_OVER_ALL,
     documentation=_DOCS + "BCEWithLogitsLoss.html",
 )
-def binary_cross_entropy_with_logits(logits, targets, *, reduction):
-    return F.binary_cross_entropy_with_logits(logits, targets, reduction=reduction)
+def binary_cross_entropy_with_logits(logits, targets, *, reduction, sample_weight=None, pos_weight=None):
+    weight = None if sample_weight is None else sample_weight[:, None]
+    return F.binary_cross_entropy_with_logits(logits, targets, weight=weight, pos_weight=pos_weight, reduction=reduction)
 
 
 @implements(
     "sigmoid_cross_entropy_with_logits",
     api="torch.nn.BCEWithLogitsLoss",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "pos_weight"),
     grade=Grade("split", "direct"),
+    semantics=_OVER_ALL,
     documentation=_DOCS + "BCEWithLogitsLoss.html",
 )
-def bce_with_logits_loss(logits, targets, *, reduction):
-    return nn.BCEWithLogitsLoss(reduction=reduction)(logits, targets)
+def bce_with_logits_loss(logits, targets, *, reduction, sample_weight=None, pos_weight=None):
+    weight = None if sample_weight is None else sample_weight[:, None]
+    return nn.BCEWithLogitsLoss(weight=weight, pos_weight=pos_weight, reduction=reduction)(logits, targets)
 
 
 @implements(
@@ -169,21 +178,22 @@ def log_of_sigmoid(logits, targets):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="torch.nn.functional.cross_entropy",
-    options=("reduction",),
+    options=("reduction", "class_weight", "label_smoothing", "class_axis"),
     documentation=_DOCS + "CrossEntropyLoss.html",
 )
-def cross_entropy_with_probabilities(logits, targets, *, reduction):
-    return F.cross_entropy(logits, targets, reduction=reduction)
+def cross_entropy_with_probabilities(logits, targets, *, reduction, class_weight=None, label_smoothing=0.0, class_axis=1):
+    return F.cross_entropy(logits, targets, weight=class_weight, reduction=reduction, label_smoothing=label_smoothing)
 
 
 @implements(
     "softmax_cross_entropy_with_logits",
     api="torch.nn.CrossEntropyLoss",
-    options=("reduction",),
+    options=("reduction", "class_weight", "label_smoothing", "class_axis"),
     documentation=_DOCS + "CrossEntropyLoss.html",
 )
-def cross_entropy_loss_with_probabilities(logits, targets, *, reduction):
-    return nn.CrossEntropyLoss(reduction=reduction)(logits, targets)
+def cross_entropy_loss_with_probabilities(logits, targets, *, reduction, class_weight=None, label_smoothing=0.0, class_axis=1):
+    loss = nn.CrossEntropyLoss(weight=class_weight, reduction=reduction, label_smoothing=label_smoothing)
+    return loss(logits, targets)
 
 
 @implements(
@@ -209,41 +219,53 @@ def log_of_softmax(logits, targets):
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="torch.nn.functional.cross_entropy",
-    options=("reduction",),
+    options=("reduction", "class_weight", "ignore_index", "label_smoothing", "class_axis"),
     documentation=_DOCS + "CrossEntropyLoss.html",
 )
-def cross_entropy(logits, labels, *, reduction):
-    return F.cross_entropy(logits, labels, reduction=reduction)
+def cross_entropy(logits, labels, *, reduction, class_weight=None, ignore_index=-100, label_smoothing=0.0, class_axis=1):
+    return F.cross_entropy(
+        logits,
+        labels,
+        weight=class_weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
 
 
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="torch.nn.CrossEntropyLoss",
-    options=("reduction",),
+    options=("reduction", "class_weight", "ignore_index", "label_smoothing", "class_axis"),
     documentation=_DOCS + "CrossEntropyLoss.html",
 )
-def cross_entropy_loss(logits, labels, *, reduction):
-    return nn.CrossEntropyLoss(reduction=reduction)(logits, labels)
+def cross_entropy_loss(logits, labels, *, reduction, class_weight=None, ignore_index=-100, label_smoothing=0.0, class_axis=1):
+    loss = nn.CrossEntropyLoss(
+        weight=class_weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
+    )
+    return loss(logits, labels)
 
 
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="torch.nn.functional.nll_loss over log_softmax",
-    options=("reduction",),
+    options=("reduction", "class_weight", "ignore_index", "class_axis"),
     documentation=_DOCS + "NLLLoss.html",
 )
-def nll_loss_of_log_softmax(logits, labels, *, reduction):
-    return F.nll_loss(F.log_softmax(logits, dim=-1), labels, reduction=reduction)
+def nll_loss_of_log_softmax(logits, labels, *, reduction, class_weight=None, ignore_index=-100, class_axis=1):
+    log_probabilities = F.log_softmax(logits, dim=1)
+    return F.nll_loss(log_probabilities, labels, weight=class_weight, ignore_index=ignore_index, reduction=reduction)
 
 
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="torch.nn.NLLLoss over torch.nn.LogSoftmax",
-    options=("reduction",),
+    options=("reduction", "class_weight", "ignore_index", "class_axis"),
     documentation=_DOCS + "NLLLoss.html",
 )
-def nll_loss_module(logits, labels, *, reduction):
-    return nn.NLLLoss(reduction=reduction)(nn.LogSoftmax(dim=-1)(logits), labels)
+def nll_loss_module(logits, labels, *, reduction, class_weight=None, ignore_index=-100, class_axis=1):
+    loss = nn.NLLLoss(weight=class_weight, ignore_index=ignore_index, reduction=reduction)
+    return loss(nn.LogSoftmax(dim=1)(logits), labels)
 
 
 @implements(

@@ -1,4 +1,4 @@
-"""TensorFlow: every public way to compute one of the losses, Keras under its `tf.keras` names included, run eagerly."""
+"""TensorFlow: every public way to compute one of the losses, run eagerly; of Keras the classes that `tf.keras` names."""
 
 import os
 import platform
@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, by the import below: no start-up notes, errors are kept
+os.environ["KERAS_BACKEND"] = "tensorflow"  # read once, by the first use of tf.keras, and perhaps set for another Keras
 import tensorflow as tf
 
 from adapters.binding import implements
@@ -21,7 +22,7 @@ DEVICES = {"cpu": "/CPU:0", "cuda": "/GPU:0"}
 """What TensorFlow calls the devices that `--device` names."""
 
 
-def value_and_gradient(loss, prediction, target, cotangent=None):
+def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None):
     """Return the value, its gradient, and the gradient with respect to floating targets; None where there is none.
 
     ``cotangent`` is the upstream gradient, ones if None.
@@ -29,7 +30,7 @@ def value_and_gradient(loss, prediction, target, cotangent=None):
     x, t = tf.constant(prediction), tf.constant(target)
     with tf.GradientTape() as tape:
         tape.watch([x, t] if t.dtype.is_floating else [x])
-        value = loss(x, t)
+        value = loss(x, t, **{name: tf.constant(array) for name, array in (arrays or {}).items()})
     upstream = None if cotangent is None else tf.cast(cotangent, value.dtype)
     gradients = tape.gradient(value, [x, t], output_gradients=upstream)
     return value.numpy(), *(None if g is None else tf.convert_to_tensor(g).numpy() for g in gradients)
@@ -51,6 +52,7 @@ class TensorFlow:
     packages = (_distribution(), "keras", "numpy")
     modes = ("eager",)
     dtypes = ("float32", "float64")
+    environment: Mapping[str, str] = {"KERAS_BACKEND": "tensorflow"}
     value_and_gradient = staticmethod(value_and_gradient)
 
     def devices(self) -> Mapping[str, str]:
@@ -66,7 +68,7 @@ class TensorFlow:
         start = perf_counter()
         try:
             with tf.device(DEVICES[device]):
-                value, gradient, target_gradient = value_and_gradient(loss, prediction, target, call.cotangent)
+                value, gradient, target_gradient = value_and_gradient(loss, prediction, target, call.cotangent, call.arrays)
         except Exception as error:
             # The node that TensorFlow puts in front of its messages names the device, not what is wrong.
             wording = re.sub(r"\{\{.*?\}\} ?", "", describe_error(error))
@@ -79,14 +81,12 @@ class TensorFlow:
 framework = TensorFlow()
 
 _DOCS = "https://www.tensorflow.org/api_docs/python/tf/"
-_GUARDED = Semantics(log_of_zero="add_1e-7", computation_dtype="float32")
-"""log_loss: "epsilon: A small increment to add to avoid taking a log of zero", 1e-7 by default. It returns a "weighted loss
-float Tensor", where its neighbours return one "of the same type as logits"."""
+_GUARDED = Semantics(log_of_zero="add_1e-7")
+"""log_loss: "epsilon: A small increment to add to avoid taking a log of zero", 1e-7 by default."""
 _FLOATX = Semantics(computation_dtype="float32")
 """The Keras loss classes: "dtype: The dtype of the loss's computations. Defaults to None, which means using floatx()"."""
 _FLOATX_ROW_MEAN = Semantics(computation_dtype="float32", loss_shape="row_mean")
-_ROW_MEAN = Semantics(loss_shape="row_mean")
-"""binary_crossentropy: "axis: The axis along which the mean is computed. Defaults to -1"."""
+"""BinaryCrossentropy: "axis: The axis along which the mean is computed. Defaults to -1"."""
 _ANY_TARGET_SUM = Semantics(unnormalised_gradient="unscaled")
 """tf.nn: each row of labels must be a distribution; "if they are not, the computation of the gradient will be incorrect"."""
 _ONE_HOT = Semantics(negative_index="zero", index_too_large="zero")
@@ -117,30 +117,6 @@ def log_loss(probabilities, targets, *, reduction):
 )
 def keras_binary(probabilities, targets, *, reduction):
     return tf.keras.losses.BinaryCrossentropy(reduction=reduction)(targets, probabilities)
-
-
-@implements(
-    "binary_cross_entropy",
-    api="tf.keras.losses.binary_crossentropy",
-    semantics=_ROW_MEAN,
-    documentation=_DOCS + "keras/losses/binary_crossentropy",
-)
-def keras_binary_function(probabilities, targets):
-    return tf.keras.losses.binary_crossentropy(targets, probabilities)
-
-
-@implements(
-    "binary_cross_entropy",
-    api="tf.keras.ops.binary_crossentropy",
-    documentation=_DOCS + "keras/ops/binary_crossentropy",
-)
-def keras_binary_op(probabilities, targets):
-    return tf.keras.ops.binary_crossentropy(targets, probabilities)
-
-
-@implements("binary_cross_entropy", api="tf.keras.backend.binary_crossentropy")
-def keras_binary_backend(probabilities, targets):
-    return tf.keras.backend.binary_crossentropy(targets, probabilities)
 
 
 @implements(
@@ -185,29 +161,6 @@ def keras_categorical(probabilities, targets, *, reduction):
 
 @implements(
     "categorical_cross_entropy",
-    api="tf.keras.losses.categorical_crossentropy",
-    documentation=_DOCS + "keras/losses/categorical_crossentropy",
-)
-def keras_categorical_function(probabilities, targets):
-    return tf.keras.losses.categorical_crossentropy(targets, probabilities)
-
-
-@implements(
-    "categorical_cross_entropy",
-    api="tf.keras.ops.categorical_crossentropy",
-    documentation=_DOCS + "keras/ops/categorical_crossentropy",
-)
-def keras_categorical_op(probabilities, targets):
-    return tf.keras.ops.categorical_crossentropy(targets, probabilities)
-
-
-@implements("categorical_cross_entropy", api="tf.keras.backend.categorical_crossentropy")
-def keras_categorical_backend(probabilities, targets):
-    return tf.keras.backend.categorical_crossentropy(targets, probabilities)
-
-
-@implements(
-    "categorical_cross_entropy",
     api="tf.math.log, -sum(t * log p)",
     documentation=_DOCS + "math/log",
 )
@@ -233,29 +186,6 @@ def categorical_by_xlogy(probabilities, targets):
 )
 def keras_sparse(probabilities, labels, *, reduction):
     return tf.keras.losses.SparseCategoricalCrossentropy(reduction=reduction)(labels, probabilities)
-
-
-@implements(
-    "sparse_categorical_cross_entropy",
-    api="tf.keras.losses.sparse_categorical_crossentropy",
-    documentation=_DOCS + "keras/losses/sparse_categorical_crossentropy",
-)
-def keras_sparse_function(probabilities, labels):
-    return tf.keras.losses.sparse_categorical_crossentropy(labels, probabilities)
-
-
-@implements(
-    "sparse_categorical_cross_entropy",
-    api="tf.keras.ops.sparse_categorical_crossentropy",
-    documentation=_DOCS + "keras/ops/sparse_categorical_crossentropy",
-)
-def keras_sparse_op(probabilities, labels):
-    return tf.keras.ops.sparse_categorical_crossentropy(labels, probabilities)
-
-
-@implements("sparse_categorical_cross_entropy", api="tf.keras.backend.sparse_categorical_crossentropy")
-def keras_sparse_backend(probabilities, labels):
-    return tf.keras.backend.sparse_categorical_crossentropy(labels, probabilities)
 
 
 @implements(
@@ -323,36 +253,6 @@ def keras_binary_with_logits(logits, targets, *, reduction):
 
 @implements(
     "sigmoid_cross_entropy_with_logits",
-    api="tf.keras.losses.binary_crossentropy(from_logits=True)",
-    semantics=_ROW_MEAN,
-    grade=_FOLD,
-    documentation=_DOCS + "keras/losses/binary_crossentropy",
-)
-def keras_binary_function_with_logits(logits, targets):
-    return tf.keras.losses.binary_crossentropy(targets, logits, from_logits=True)
-
-
-@implements(
-    "sigmoid_cross_entropy_with_logits",
-    api="tf.keras.ops.binary_crossentropy(from_logits=True)",
-    grade=_FOLD,
-    documentation=_DOCS + "keras/ops/binary_crossentropy",
-)
-def keras_binary_op_with_logits(logits, targets):
-    return tf.keras.ops.binary_crossentropy(targets, logits, from_logits=True)
-
-
-@implements(
-    "sigmoid_cross_entropy_with_logits",
-    api="tf.keras.backend.binary_crossentropy(from_logits=True)",
-    grade=_FOLD,
-)
-def keras_binary_backend_with_logits(logits, targets):
-    return tf.keras.backend.binary_crossentropy(targets, logits, from_logits=True)
-
-
-@implements(
-    "sigmoid_cross_entropy_with_logits",
     api="tf.math.log_sigmoid",
     grade=Grade("pair", "pair"),
     documentation=_DOCS + "math/log_sigmoid",
@@ -371,30 +271,6 @@ def by_log_sigmoid(logits, targets):
 def log_of_sigmoid(logits, targets):
     probabilities = tf.sigmoid(logits)
     return -(targets * tf.math.log(probabilities) + (1 - targets) * tf.math.log(1 - probabilities))
-
-
-@implements(
-    "sigmoid_cross_entropy_with_logits",
-    api="tf.keras.losses.binary_crossentropy over tf.sigmoid",
-    semantics=_ROW_MEAN,
-    grade=Grade("pair", "pair"),
-    documentation=_DOCS + "keras/losses/binary_crossentropy",
-    textbook=True,
-)
-def keras_binary_of_sigmoid(logits, targets):
-    return tf.keras.losses.binary_crossentropy(targets, tf.sigmoid(logits))
-
-
-@implements(
-    "sigmoid_cross_entropy_with_logits",
-    api="tf.keras.losses.binary_crossentropy over tf.keras.activations.sigmoid",
-    semantics=_ROW_MEAN,
-    grade=_FOLD,
-    documentation=_DOCS + "keras/losses/binary_crossentropy",
-    textbook=True,
-)
-def keras_binary_of_activation(logits, targets):
-    return tf.keras.losses.binary_crossentropy(targets, tf.keras.activations.sigmoid(logits))
 
 
 @implements(
@@ -457,35 +333,6 @@ def keras_categorical_with_logits(logits, targets, *, reduction):
 
 @implements(
     "softmax_cross_entropy_with_logits",
-    api="tf.keras.losses.categorical_crossentropy(from_logits=True)",
-    grade=_QUOTIENT,
-    documentation=_DOCS + "keras/losses/categorical_crossentropy",
-)
-def keras_categorical_function_with_logits(logits, targets):
-    return tf.keras.losses.categorical_crossentropy(targets, logits, from_logits=True)
-
-
-@implements(
-    "softmax_cross_entropy_with_logits",
-    api="tf.keras.ops.categorical_crossentropy(from_logits=True)",
-    grade=_QUOTIENT,
-    documentation=_DOCS + "keras/ops/categorical_crossentropy",
-)
-def keras_categorical_op_with_logits(logits, targets):
-    return tf.keras.ops.categorical_crossentropy(targets, logits, from_logits=True)
-
-
-@implements(
-    "softmax_cross_entropy_with_logits",
-    api="tf.keras.backend.categorical_crossentropy(from_logits=True)",
-    grade=_QUOTIENT,
-)
-def keras_categorical_backend_with_logits(logits, targets):
-    return tf.keras.backend.categorical_crossentropy(targets, logits, from_logits=True)
-
-
-@implements(
-    "softmax_cross_entropy_with_logits",
     api="tf.nn.log_softmax, -sum(t * log p)",
     documentation=_DOCS + "nn/log_softmax",
 )
@@ -512,17 +359,6 @@ def by_logsumexp(logits, targets):
 )
 def log_of_softmax(logits, targets):
     return -tf.reduce_sum(targets * tf.math.log(tf.nn.softmax(logits)), axis=-1)
-
-
-@implements(
-    "softmax_cross_entropy_with_logits",
-    api="tf.keras.losses.categorical_crossentropy over tf.keras.activations.softmax",
-    grade=_QUOTIENT,
-    documentation=_DOCS + "keras/losses/categorical_crossentropy",
-    textbook=True,
-)
-def keras_categorical_of_activation(logits, targets):
-    return tf.keras.losses.categorical_crossentropy(targets, tf.keras.activations.softmax(logits))
 
 
 @implements(
@@ -561,35 +397,6 @@ def keras_sparse_with_logits(logits, labels, *, reduction):
 
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
-    api="tf.keras.losses.sparse_categorical_crossentropy(from_logits=True)",
-    grade=_QUOTIENT,
-    documentation=_DOCS + "keras/losses/sparse_categorical_crossentropy",
-)
-def keras_sparse_function_with_logits(logits, labels):
-    return tf.keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-
-
-@implements(
-    "sparse_softmax_cross_entropy_with_logits",
-    api="tf.keras.ops.sparse_categorical_crossentropy(from_logits=True)",
-    grade=_QUOTIENT,
-    documentation=_DOCS + "keras/ops/sparse_categorical_crossentropy",
-)
-def keras_sparse_op_with_logits(logits, labels):
-    return tf.keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-
-
-@implements(
-    "sparse_softmax_cross_entropy_with_logits",
-    api="tf.keras.backend.sparse_categorical_crossentropy(from_logits=True)",
-    grade=_QUOTIENT,
-)
-def keras_sparse_backend_with_logits(logits, labels):
-    return tf.keras.backend.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-
-
-@implements(
-    "sparse_softmax_cross_entropy_with_logits",
     api="tf.nn.log_softmax, tf.gather",
     documentation=_DOCS + "gather",
 )
@@ -617,14 +424,3 @@ def log_softmax_times_one_hot(logits, labels):
 )
 def log_of_softmax_gathered(logits, labels):
     return -tf.gather(tf.math.log(tf.nn.softmax(logits)), labels, axis=-1, batch_dims=1)
-
-
-@implements(
-    "sparse_softmax_cross_entropy_with_logits",
-    api="tf.keras.losses.sparse_categorical_crossentropy over tf.keras.activations.softmax",
-    grade=_QUOTIENT,
-    documentation=_DOCS + "keras/losses/sparse_categorical_crossentropy",
-    textbook=True,
-)
-def keras_sparse_of_activation(logits, labels):
-    return tf.keras.losses.sparse_categorical_crossentropy(labels, tf.keras.activations.softmax(logits))

@@ -35,7 +35,7 @@ def make_record(file: int, api: int, clause: int, mode: int) -> Record:
     broken = (file + api * 7 + clause * 13) % 100 == 0
     verdict: Verdict = "known defect" if broken else "conforms"
     reproducer = "print(0)\n" * 40
-    finding = Finding("case", "offset", "lost", "value", "[17.0, 0.0]", "0", "0.0", "4.14e-08", 1e7, 1e7, "ask", reproducer)
+    finding = Finding("case", "offset", "lost", "value", "[17.0, 0.0]", "0", "", "0.0", "4.14e-08", 1e7, 1e7, "ask", reproducer)
     return Record(
         loss=LOSSES[api % len(LOSSES)], api=f"package.module.api_{api}", mode=f"mode_{mode // 2}",
         dtype=("float32", "float64")[mode % 2], clause=f"CLAUSE-{clause}", verdict=verdict, rows=4096,

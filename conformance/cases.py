@@ -3,16 +3,18 @@
 import zlib
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from conformance.profiles import LONG, Profile
+from conformance.profiles import LONG, TEN, Profile
 from conformance.regimes import MASKED, limits, regimes_for, simplex
+from conformance.settings import SETTINGS, combinations_of
 from reference.losses import LOSSES, Loss
-from reference.options import one_hot_targets
+from reference.options import NONE, Options, one_hot_targets
 
 LAYOUTS = ("rowwise", "columnwise", "strided")
 """C order, Fortran order, and every second column of a wider array."""
@@ -26,7 +28,10 @@ SEED = 20260101
 
 @dataclass(frozen=True)
 class Case:
-    """One batch, described: row i is of regime ``regimes[i % len(regimes)]``, the numbers come from ``key``."""
+    """One batch, described: row i is of regime ``regimes[i % len(regimes)]``, the numbers come from ``key``.
+
+    ``settings`` name the options that are given, and which values: "class_weight=spread".
+    """
 
     loss: str
     rows: int
@@ -34,18 +39,21 @@ class Case:
     layout: str
     regimes: tuple[str, ...]
     key: str
+    settings: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
         """The printed name that `parse_case` reads."""
-        return f"{self.loss}/{self.rows}x{self.classes}/{self.layout}/{'+'.join(self.regimes)}/{self.key}"
+        name = f"{self.loss}/{self.rows}x{self.classes}/{self.layout}/{'+'.join(self.regimes)}/{self.key}"
+        return f"{name}/{'+'.join(self.settings)}" if self.settings else name
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """One batch, filled. ``prediction`` (rows, classes); ``target`` labels (rows,) or an array like the prediction.
 
-    ``regimes`` names the regime of each row. ``labels`` is the class that each row was made for.
+    ``regimes`` names the regime of each row; under options it names what is given. ``labels`` is the class that each row was
+    made for.
     """
 
     id: str
@@ -55,6 +63,7 @@ class Batch:
     target: NDArray
     labels: NDArray
     regimes: tuple[str, ...]
+    options: Options = NONE
 
     @property
     def rows(self) -> int:
@@ -70,12 +79,15 @@ def parse_case(text: str) -> Case:
     """
     parts = text.split("/")
     try:
-        loss, shape, layout, regimes, key = parts
+        loss, shape, layout, regimes, key, *rest = parts
+        settings = tuple(rest[0].split("+")) if rest else ()
+        if len(rest) > 1 or not set(settings) <= set(SETTINGS):
+            raise ValueError(text)
         rows, classes = (int(size) for size in shape.split("x"))
         known = {**regimes_for(LOSSES[loss].prediction, LOSSES[loss].has_classes), MASKED.name: MASKED}
         if layout not in LAYOUTS or not set(regimes.split("+")) <= set(known):
             raise ValueError(text)
-        case = Case(loss, rows, classes, layout, tuple(regimes.split("+")), bytes.fromhex(key).hex())
+        case = Case(loss, rows, classes, layout, tuple(regimes.split("+")), bytes.fromhex(key).hex(), settings)
         if min(rows, classes, len(key)) < 1 or case.id != text:
             raise ValueError(text)
         return case
@@ -125,6 +137,40 @@ def _drawn(loss: str, shape: tuple[int, int], names: tuple[str, ...], count: int
     return cases
 
 
+ORDINARY = frozenset(
+    {
+        "normal",
+        "scale-10",
+        "confident-right",
+        "confident-wrong",
+        "ties",
+        "flat",
+        "peaked",
+        "probable",
+        "uniform",
+        "near-one",
+        "half",
+    }
+)
+"""The regimes that options are asked in: what they do is the same in all, and weights make extremes overflow."""
+
+
+@cache
+def option_cases(loss: str) -> tuple[Case, ...]:
+    """Return the cases of a loss under its options: each setting alone, and pairs of options."""
+    return tuple(
+        ordinary_case(loss, LAYOUTS[number % len(LAYOUTS)], tuple(setting.id for setting in given), f"{number:016x}")
+        for number, given in enumerate(combinations_of(LOSSES[loss]))
+    )
+
+
+def ordinary_case(loss: str, layout: str = "rowwise", settings: tuple[str, ...] = (), key: str = "0" * 16) -> Case:
+    """Return a case of the ordinary regimes."""
+    spec = LOSSES[loss]
+    names = tuple(name for name in regimes_for(spec.prediction, spec.has_classes) if name in ORDINARY)
+    return Case(loss, *TEN, layout, names, key, settings)
+
+
 def smooth_case(loss: str, regime: str) -> Case:
     """Return the large batch of one smooth regime on which bias is measured."""
     return Case(loss, *LONG, "rowwise", (regime,), f"{zlib.crc32(regime.encode()):016x}")
@@ -145,8 +191,14 @@ def fill(case: Case, dtype: str) -> Batch:
     regimes = tuple(case.regimes[i % len(case.regimes)] for i in range(case.rows))
     values = prediction.astype(dtype)
     target = labels if spec.target == "index" else _normal_numbers(_targets(spec, generator, values, labels), dtype)
+    options: dict[str, Any] = {}
+    for name in case.settings:
+        setting = SETTINGS[name]
+        options[setting.option], values, target = setting.give(generator, values, target, labels)
     values, target = lay_out(values, case.layout), lay_out(target, case.layout)
-    return Batch(case.id, case.loss, dtype, values, target, labels, regimes)
+    if case.settings:
+        regimes = ("+".join(case.settings),) * case.rows
+    return Batch(case.id, case.loss, dtype, values, target, labels, regimes, Options(**options))
 
 
 def _targets(spec: Loss, generator: np.random.Generator, prediction: NDArray, labels: NDArray) -> NDArray:

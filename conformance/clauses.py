@@ -5,13 +5,16 @@ from dataclasses import dataclass
 
 from adapters.binding import Binding
 from conformance import tables
-from conformance.cases import Batch, Case, draw_cases, fill, smooth_case
+from conformance.cases import Batch, Case, draw_cases, fill, option_cases, ordinary_case, smooth_case
 from conformance.judging import Judgement
 from conformance.profiles import LONG, SMALL, SQUARE, TEN, WIDE, Profile
-from conformance.properties import accuracy, interface, relations, special_values
+from conformance.properties import accuracy, dtypes, interface, options, relations, special_values
+from conformance.properties.relations import ONE_HOT_PAIRS
 from conformance.regimes import MASKED, regimes_for
+from conformance.settings import SETTINGS
 from conformance.trial import Trial
 from reference.losses import LOSSES, Loss
+from reference.options import OPTIONS
 
 Property = Callable[[Trial, Batch], list[Judgement]]
 Inputs = Callable[[Loss, str, Profile], list[Batch]]
@@ -25,7 +28,8 @@ class Clause:
     ``applies`` tells for which losses it means something; ``needs`` says why a binding that declares less does not
     support it, and is empty where it does. ``reduce`` judges the smaller batches of a finding, where the property itself
     needs its whole table. ``asks_shape`` marks the clause that holds the shape of the loss against the mathematics too,
-    ``is_ladder`` one that finds where a loss saturates.
+    ``is_ladder`` one that finds where a loss saturates. ``asked`` tells to which bindings it is put: those that have the option
+    it is about. ``meaning`` is its sentence where several clauses share a property.
     """
 
     number: int
@@ -37,11 +41,13 @@ class Clause:
     reduce: Property | None = None
     asks_shape: bool = False
     is_ladder: bool = False
+    asked: Callable[[Binding], bool] = lambda binding: True
+    meaning: str = ""
 
     @property
     def sentence(self) -> str:
-        """The clause in words: the docstring of its property."""
-        return (self.ask.__doc__ or "").strip()
+        """The clause in words: its meaning, or the docstring of its property."""
+        return self.meaning or (self.ask.__doc__ or "").strip()
 
     def id(self, loss: str) -> str:
         """The clause of one loss: "SPARSE-4"."""
@@ -74,6 +80,10 @@ def _masked(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
 def _smooth(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
     regimes = regimes_for(loss.prediction, loss.has_classes).values()
     return [fill(smooth_case(loss.name, regime.name), dtype) for regime in regimes if regime.smooth]
+
+
+def _ordinary(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    return [fill(ordinary_case(loss.name), dtype)]
 
 
 def _table(make: Callable[[Loss, str], list[Batch]]) -> Inputs:
@@ -109,8 +119,62 @@ def _dense(loss: Loss) -> bool:
 
 
 def _has_reduction(binding: Binding) -> str:
-    return "" if "reduction" in binding.options else "the API has no reduction"
+    return "" if {"sum", "mean"} <= set(binding.reductions) else "the API has no reduction to a sum and a mean"
 
+
+def _alone(option: str) -> Inputs:
+    """Return the cases in which one option is given, and no other."""
+
+    def inputs(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+        batches = (fill(case, dtype) for case in option_cases(loss.name))
+        return [batch for batch in batches if set(batch.options.given) == {option}]
+
+    return inputs
+
+
+def _under(*chosen: Callable[[Case], bool]) -> Inputs:
+    """Return the option cases of which all the given conditions hold."""
+
+    def inputs(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+        return [fill(case, dtype) for case in option_cases(loss.name) if all(holds(case) for holds in chosen)]
+
+    return inputs
+
+
+def _is_pair(case: Case) -> bool:
+    return len(case.settings) > 1
+
+
+def _is_neutral(case: Case) -> bool:
+    return all(SETTINGS[name].neutral for name in case.settings)
+
+
+def _drops_rows(case: Case) -> bool:
+    return any(SETTINGS[name].option in DROPPING for name in case.settings)
+
+
+def _has_any(*names: str) -> Callable[[Binding], bool]:
+    return lambda binding: bool(set(names) & set(binding.options))
+
+
+def _option(number: int, option: str) -> Clause:
+    """Return the clause about one option."""
+    return Clause(
+        number,
+        option,
+        options.under_options,
+        _alone(option),
+        applies=lambda loss: option in loss.options,
+        asked=_has_any(option),
+        meaning=f"Under {option} value and gradients are those of its meaning, and so under each reduction: {OPTIONS[option]}.",
+    )
+
+
+GIVEN = tuple(name for name in OPTIONS if name != "reduction")
+"""The options that cases give a value."""
+
+DROPPING = ("mask", "ignore_index")
+"""The options that take rows away."""
 
 CLAUSES: tuple[Clause, ...] = (
     Clause(1, "value", accuracy.value, _drawn),
@@ -158,10 +222,46 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(31, "inputs", interface.inputs_intact, _few(SMALL, TEN)),
     Clause(32, "repeatability", interface.repeatable, _few(TEN)),
     Clause(33, "worked examples", accuracy.worked_examples, _table(tables.worked), applies=_logits),
+    _option(34, "class_weight"),
+    _option(35, "pos_weight"),
+    _option(36, "sample_weight"),
+    _option(37, "mask"),
+    _option(38, "where"),
+    _option(39, "ignore_index"),
+    _option(40, "label_smoothing"),
+    Clause(
+        46,
+        "pairs of options",
+        options.under_options,
+        _under(_is_pair),
+        asked=lambda binding: len(set(binding.options) & set(GIVEN)) > 1,
+        meaning="Under two options together value and gradients are those of their meanings, and so under each reduction.",
+    ),
+    Clause(47, "dropped rows", options.whatever_they_hold, _under(_drops_rows), asked=_has_any(*DROPPING)),
+    Clause(48, "neutral options", options.neutral, _under(_is_neutral), asked=_has_any(*GIVEN)),
+    Clause(
+        49,
+        "one-hot under options",
+        options.hard_is_one_hot,
+        _under(),
+        applies=lambda loss: loss.name in ONE_HOT_PAIRS,
+        asked=lambda binding: bool(set(binding.options) & set(LOSSES[ONE_HOT_PAIRS[binding.loss]].options)),
+    ),
+    Clause(50, "class axis", options.class_axis, _ordinary, applies=_classes, asked=_has_any("class_axis")),
+    Clause(51, "label dtype", dtypes.label_dtypes, _ordinary, applies=_index),
+    Clause(52, "label shape", dtypes.label_column, _ordinary, applies=_index),
+    Clause(53, "target dtype", dtypes.target_dtypes, _ordinary, applies=_dense),
+    Clause(
+        54,
+        "weights of the wrong length",
+        options.wrong_length,
+        _ordinary,
+        asked=_has_any("class_weight", "pos_weight", "sample_weight", "mask"),
+    ),
 )
 """The specification, in the order in which a run asks."""
 
 
 def clauses_of(binding: Binding) -> list[Clause]:
     """Return the clauses that mean something for the loss of a binding."""
-    return [clause for clause in CLAUSES if clause.applies(LOSSES[binding.loss])]
+    return [clause for clause in CLAUSES if clause.applies(LOSSES[binding.loss]) and clause.asked(binding)]

@@ -10,13 +10,13 @@ import numpy as np
 from adapters.binding import Binding
 from adapters.loading import Adapter
 from conformance.clauses import Clause, clauses_of
-from conformance.expectations import Expectation, Expectations, explains, kinds_of, trial_under
+from conformance.expectations import Expectation, Expectations, Observed, explains, kinds_of, trial_under, without_each
 from conformance.findings import describe
 from conformance.judging import Judgement
 from conformance.profiles import Profile
 from conformance.shrink import shrink
 from conformance.trial import Trial, regime_counts
-from reference.semantics import MATHEMATICAL, Semantics
+from reference.semantics import MATHEMATICAL
 from reports.record import Record, Verdict, number
 
 
@@ -58,18 +58,28 @@ def questions(adapter: Adapter, *, loss: str = "", question: str = "") -> list[Q
     return [q for q in found if loss in ("", q.binding.loss) and question in ("", q.id)]
 
 
-def answer(examination: Examination, question: Question) -> tuple[Record, tuple[int, ...]]:
-    """Ask one question; return its record, and the numbers of the expectations that its conditions met."""
+@dataclass(frozen=True)
+class Answered:
+    """The record of a question, the numbers of the expectations that it met, and the documented choices that it showed."""
+
+    record: Record
+    met: tuple[int, ...] = ()
+    shown: tuple[str, ...] = ()
+
+
+def answer(examination: Examination, question: Question) -> Answered:
+    """Ask one question."""
     binding, clause = question.binding, question.clause
+    if reason := clause.needs(binding):
+        return Answered(_record(question, "unsupported", [], reason=reason))
     trial = _trial(examination, question)
     met = examination.expectations.matching(trial, clause)
-    if reason := clause.needs(binding):
-        return _record(question, "unsupported", [], reason=reason), ()
     entries = [examination.expectations.entries[number] for number in met]
     try:
-        return _judge(examination, question, trial, entries), met
+        record, shown = _judge(examination, question, trial, entries)
     except ArithmeticError as error:
-        return _record(question, "crash", [], reason=f"the suite could not judge: {error}"), met
+        return Answered(_record(question, "crash", [], reason=f"the suite could not judge: {error}"), met)
+    return Answered(record, met, shown)
 
 
 def _trial(examination: Examination, question: Question) -> Trial:
@@ -88,24 +98,32 @@ def _trial(examination: Examination, question: Question) -> Trial:
     )
 
 
-def _judge(examination: Examination, question: Question, trial: Trial, entries: list[Expectation]) -> Record:
-    """Find the verdict: the mathematics first, then what is documented, then what is expected."""
+def _judge(
+    examination: Examination, question: Question, trial: Trial, entries: list[Expectation]
+) -> tuple[Record, tuple[str, ...]]:
+    """Find the verdict: the mathematics first, then what is documented, then what is expected.
+
+    Returns:
+        The record, and the documented choices without which it would be another one.
+    """
     first = list(_ask(examination, question, trial))
     if not first:
-        return _record(question, "not run", [], reason="none of its cases can be judged")
+        return _record(question, "not run", [], reason="none of its cases can be judged"), ()
     if not _violations(first):
-        return _fixed(question, first, entries) if entries else _record(question, "conforms", first)
+        return (_fixed(question, first, entries) if entries else _record(question, "conforms", first)), ()
     documented = trial.under(question.binding.semantics)
     second = list(_ask(examination, question, documented)) if documented.semantics != trial.semantics else first
     if not _violations(second):
         if entries:
-            return _fixed(question, first, entries)
+            return _fixed(question, first, entries), ()
         return _divergence(examination, question, trial, first)
-    if entries and _expected(examination, question, documented, entries):
-        return _listed(examination, question, documented, first, second, entries)
-    verdict: Verdict = "changed" if entries else "crash" if _raised(second) else "defect"
-    reason = f"no longer as listed: {entries[0].reason}" if entries else ""
-    return _found(examination, question, documented, verdict, second, first, reason)
+    if not entries:
+        return _found(examination, question, documented, "crash" if _raised(second) else "defect", second), ()
+    observed = [entry.observed for entry in entries]
+    if changed := _mismatch(examination, question, documented, entries):
+        return _found(examination, question, documented, "changed", second, changed), ()
+    shown = _shown(examination, question, trial, observed)
+    return _listed(examination, question, documented, second, entries), tuple(shown)
 
 
 def _ask(examination: Examination, question: Question, trial: Trial) -> Iterator[Judgement]:
@@ -122,46 +140,56 @@ def _raised(judgements: list[Judgement]) -> bool:
     return isinstance(first.got, str) and first.got.startswith("raises ")
 
 
-def _expected(examination: Examination, question: Question, trial: Trial, entries: list[Expectation]) -> bool:
-    """Tell whether the entries together explain what happens, and each of them is needed for it."""
-
-    def explained_by(chosen: list[Expectation]) -> bool:
-        under = trial_under(trial, trial.semantics, chosen)
-        return explains(chosen, list(_ask(examination, question, under)))
-
-    return explained_by(entries) and not any(
-        explained_by([other for other in entries if other is not entry]) for entry in entries if len(entries) > 1
-    )
+def _explained(examination: Examination, question: Question, trial: Trial, observed: list[Observed]) -> bool:
+    under = trial_under(trial, observed)
+    return explains(observed, under, _ask(examination, question, under), is_ladder=question.clause.is_ladder)
 
 
-def _divergence(examination: Examination, question: Question, trial: Trial, first: list[Judgement]) -> Record:
+def _mismatch(examination: Examination, question: Question, trial: Trial, entries: list[Expectation]) -> str:
+    """Say how the entries together fail to explain what happens, or which part of them it takes no more; nothing if neither."""
+    observed = [entry.observed for entry in entries]
+    reasons = "; ".join(entry.reason for entry in entries)
+    if not _explained(examination, question, trial, observed):
+        return f"no longer as listed: {reasons}"
+    for part, others in without_each(observed):
+        if _explained(examination, question, trial, others):
+            return f"no longer as listed, as {part} explains nothing that the rest does not: {reasons}"
+    return ""
+
+
+def _shown(examination: Examination, question: Question, trial: Trial, observed: list[Observed]) -> dict[str, str]:
+    """Return the documented choices without which what happens is not explained; of two that do alike, the later one."""
+    stated = vars(question.binding.semantics)
+    shown = {name: value for name, value in stated.items() if value != getattr(trial.semantics, name)}
+    for name in list(shown):
+        others = {other: value for other, value in shown.items() if other != name}
+        if _explained(examination, question, trial.under(replace(trial.semantics, **others)), observed):
+            shown = others
+    return shown
+
+
+def _divergence(
+    examination: Examination, question: Question, trial: Trial, first: list[Judgement]
+) -> tuple[Record, tuple[str, ...]]:
     """Record a documented divergence, with the choice points that matter here."""
-    stated = question.binding.semantics
-    differing = {name: value for name, value in vars(stated).items() if value != getattr(trial.semantics, name)}
-    needed = []
-    for name, value in differing.items():
-        without: Semantics = replace(stated, **{name: getattr(trial.semantics, name)})
-        if len(differing) == 1 or _violations(list(_ask(examination, question, trial.under(without)))):
-            needed.append(f"{name} = {value}")
-    reason = "documented: " + ", ".join(needed)
-    return _found(examination, question, trial, "documented divergence", first, first, reason, question.binding.documentation)
+    shown = _shown(examination, question, trial, [])
+    reason = "documented: " + ", ".join(f"{name} = {value}" for name, value in shown.items())
+    page = question.binding.documentation
+    return _found(examination, question, trial, "documented divergence", first, reason, page), tuple(shown)
 
 
 def _listed(
-    examination: Examination,
-    question: Question,
-    trial: Trial,
-    first: list[Judgement],
-    second: list[Judgement],
-    entries: list[Expectation],
+    examination: Examination, question: Question, trial: Trial, judgements: list[Judgement], entries: list[Expectation]
 ) -> Record:
+    """Record what is listed: an undocumented divergence if no entry is a defect."""
+    verdict: Verdict = "undocumented divergence" if all(entry.undocumented for entry in entries) else "known defect"
     reason = "; ".join(entry.reason for entry in entries)
     upstream = next((entry.upstream for entry in entries if entry.upstream.startswith("https")), entries[0].upstream)
-    return _found(examination, question, trial, "known defect", second, first, reason, upstream)
+    return _found(examination, question, trial, verdict, judgements, reason, upstream)
 
 
 def _fixed(question: Question, judgements: list[Judgement], entries: list[Expectation]) -> Record:
-    reason = "listed as a known defect, but it no longer happens: " + "; ".join(entry.reason for entry in entries)
+    reason = "listed, but it no longer happens: " + "; ".join(entry.reason for entry in entries)
     return _record(question, "fixed", judgements, reason=reason, upstream=entries[0].upstream)
 
 
@@ -171,7 +199,6 @@ def _found(
     trial: Trial,
     verdict: Verdict,
     judgements: list[Judgement],
-    first: list[Judgement],
     reason: str = "",
     upstream: str = "",
 ) -> Record:
@@ -184,7 +211,7 @@ def _found(
     if examination.device != "cpu":
         command += ["--device", examination.device]
     finding = describe(trial, smallest, sentence=question.clause.sentence, command=command)
-    record = _record(question, verdict, first, reason=reason, upstream=upstream)
+    record = _record(question, verdict, judgements, reason=reason, upstream=upstream)
     saturates = judgement.note if question.clause.is_ladder else ""
     return msgspec.structs.replace(record, finding=finding, saturates=saturates, kinds=_kinds(judgements))
 

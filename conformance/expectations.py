@@ -1,5 +1,6 @@
-"""Expectations: the defects that are known, each with its condition and what is observed, read from TOML."""
+"""Expectations: the defects and undocumented divergences that are known, each with its condition and what is observed."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from packaging.requirements import InvalidRequirement, Requirement
 
 from conformance.clauses import Clause
+from conformance.compositions import COMPOSITIONS, composed
 from conformance.judging import Judgement
 from conformance.trial import Trial
 from reference.losses import LOSSES, Grade
@@ -19,6 +21,9 @@ FOLDER = Path(__file__).parent / "expectations"
 KINDS = ("error", "nan", "inf", "zero", "inaccurate", "other")
 """What a violating row can hold: an exception, NaN, an infinity, zeros, wrong finite numbers, or no array at all."""
 
+DEFECTIVE = frozenset({"small_loss", "masked_class"})
+"""Choice points whose other alternatives are defects wherever no documentation states them: they lose the digits of a loss, or
+answer NaN where it is finite."""
 
 VALUE_FORMS = frozenset(form for loss in LOSSES.values() for form in loss.value_forms)
 GRADIENT_FORMS = frozenset(form for loss in LOSSES.values() for form in loss.gradient_forms)
@@ -28,22 +33,37 @@ class Observed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What happens instead, in executable form.
 
     ``choice``: alternatives of choice points under which the clause holds. ``value_form``, ``gradient_form``: forms under
-    whose bounds it holds. ``got``: what the rows that still violate hold, of `KINDS`; ``regimes``: the only regimes they
-    are in, none for any.
+    whose bounds it holds. ``composition``: one of `COMPOSITIONS` that computes what violating rows hold. ``got``: what the
+    rows that still violate hold, of `KINDS`, and ``regimes``: the regimes they are in; these and no others.
     """
 
     choice: dict[str, str] = {}
     value_form: str = ""
     gradient_form: str = ""
+    composition: str = ""
     got: tuple[str, ...] = ()
     regimes: tuple[str, ...] = ()
 
+    @property
+    def parts(self) -> dict[str, "Observed"]:
+        """What is left of it without each of its parts, by the name of that part."""
+        without = {}
+        for key, picked in self.choice.items():
+            others = {name: value for name, value in self.choice.items() if name != key}
+            without[f"{key} = {picked}"] = msgspec.structs.replace(self, choice=others)
+        for field in ("value_form", "gradient_form", "composition"):
+            if named := getattr(self, field):
+                without[f"{field} = {named}"] = msgspec.structs.replace(self, **{field: ""})
+        if self.got:
+            without[f"got = {', '.join(self.got)}"] = msgspec.structs.replace(self, got=(), regimes=())
+        return without
+
 
 class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One known defect. ``loss`` and ``api`` are shell patterns; empty conditions hold always.
+    """One known defect, or a divergence of which the documentation says nothing, if ``undocumented``.
 
-    ``clauses`` are numbers. ``versions`` is a requirement, such as "torch>=2.0,<3". ``upstream`` is the address of the
-    thread, or "not found upstream".
+    ``loss`` and ``api`` are shell patterns; empty conditions hold always. ``clauses`` are numbers. ``versions`` is a
+    requirement, such as "torch>=2.0,<3". ``upstream`` is the address of the thread, or "not found upstream".
     """
 
     api: tuple[str, ...]
@@ -51,6 +71,7 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     observed: Observed
     reason: str
     upstream: str
+    undocumented: bool = False
     loss: str = "*"
     dtypes: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
@@ -68,7 +89,7 @@ class ExpectationError(Exception):
 
 @dataclass(frozen=True)
 class Expectations:
-    """The known defects of one adapter, and the versions they are matched against."""
+    """What is known of one adapter, and the versions it is matched against."""
 
     entries: tuple[Expectation, ...]
     versions: dict[str, str]
@@ -101,10 +122,11 @@ class Expectations:
 
 
 def load_expectations(name: str, versions: dict[str, str]) -> Expectations:
-    """Return the known defects of an adapter; none if it has no file.
+    """Return what is known of an adapter; nothing if it has no file.
 
     Raises:
-        ExpectationError: a file that is not TOML, misses a field, or names a choice point, kind or version wrongly.
+        ExpectationError: a file that is not TOML, misses a field, names a choice point, kind or version wrongly, or calls a
+            defect an undocumented divergence.
     """
     path = FOLDER / f"{name}.toml"
     if not path.exists():
@@ -121,8 +143,15 @@ def load_expectations(name: str, versions: dict[str, str]) -> Expectations:
 def _check(entry: Expectation, where: str) -> None:
     """Refuse an entry that says nothing, or says it in words that are not of the vocabulary."""
     observed = entry.observed
-    if not (observed.choice or observed.value_form or observed.gradient_form or observed.got):
+    if not observed.parts:
         raise ExpectationError(f"{where}: observed is empty; name a choice, a form, or what is got ({', '.join(KINDS)})")
+    if entry.undocumented and (observed != Observed(choice=observed.choice) or DEFECTIVE & observed.choice.keys()):
+        raise ExpectationError(
+            f"{where}: an undocumented divergence is a choice alone, and none of {', '.join(sorted(DEFECTIVE))}; "
+            "anything else is a defect: delete undocumented"
+        )
+    if observed.composition not in ("", *COMPOSITIONS):
+        raise ExpectationError(f"{where}: {observed.composition!r} is no composition; use one of {', '.join(COMPOSITIONS)}")
     if set(observed.got) - set(KINDS):
         raise ExpectationError(f"{where}: got has {sorted(set(observed.got) - set(KINDS))[0]!r}; use {', '.join(KINDS)}")
     if not entry.reason or not (entry.upstream.startswith("https://") or entry.upstream == "not found upstream"):
@@ -137,26 +166,45 @@ def _check(entry: Expectation, where: str) -> None:
         raise ExpectationError(f"{where}: {str(error).splitlines()[0]}") from error
 
 
-def trial_under(trial: Trial, semantics: Semantics, entries: list[Expectation]) -> Trial:
-    """Return the trial judged under what the entries say is observed."""
-    grade = trial.grade
-    for entry in entries:
-        semantics = replace(semantics, **entry.observed.choice)
-        grade = Grade(entry.observed.value_form or grade.value, entry.observed.gradient_form or grade.gradient)
+def trial_under(trial: Trial, observed: Iterable[Observed]) -> Trial:
+    """Return the trial judged under what is observed instead."""
+    semantics, grade = trial.semantics, trial.grade
+    for seen in observed:
+        semantics = replace(semantics, **seen.choice)
+        grade = Grade(seen.value_form or grade.value, seen.gradient_form or grade.gradient)
     return trial.under(semantics, grade)
 
 
-def explains(entries: list[Expectation], judgements: list[Judgement]) -> bool:
-    """Tell whether what still violates under the entries is just what they say is got, where they say it is."""
-    kinds = {kind for entry in entries for kind in entry.observed.got}
-    regimes = {regime for entry in entries for regime in entry.observed.regimes}
-    seen: set[str] = set()
+def without_each(observed: list[Observed]) -> Iterator[tuple[str, list[Observed]]]:
+    """Yield each part of what is observed by its name, with all the others; nothing if there is one part alone."""
+    if sum(len(one.parts) for one in observed) > 1:
+        for number, one in enumerate(observed):
+            for name, rest in one.parts.items():
+                yield name, [*observed[:number], rest, *observed[number + 1 :]]
+
+
+def explains(observed: list[Observed], trial: Trial, judgements: Iterable[Judgement], *, is_ladder: bool = False) -> bool:
+    """Tell whether what violates under what is observed is just what is said to be got, in the regimes that are named.
+
+    The steps of a ladder are one regime, "ladder". Judgements are taken only as far as it takes to tell.
+    """
+    kinds = {kind for one in observed for kind in one.got}
+    regimes = {regime for one in observed for regime in one.regimes}
+    seen_kinds: set[str] = set()
+    seen_regimes: set[str] = set()
     for judgement in judgements:
-        violating = judgement.violating
-        seen |= set(kinds_of(judgement)[violating].tolist())
-        if regimes and judgement.batch.regimes and not set(np.array(judgement.batch.regimes)[violating].tolist()) <= regimes:
+        left = judgement.violating
+        for one in observed:
+            if one.composition and left.any():
+                left = left & ~composed(one.composition, trial, judgement)
+        if not left.any():
+            continue
+        seen_kinds |= set(kinds_of(judgement)[left].tolist())
+        named = left[: len(judgement.batch.regimes)]
+        seen_regimes |= {"ladder"} if is_ladder else set(np.array(judgement.batch.regimes)[named].tolist())
+        if not (seen_kinds <= kinds and seen_regimes <= regimes):
             return False
-    return seen <= kinds and all(seen & set(entry.observed.got) for entry in entries if entry.observed.got)
+    return seen_kinds == kinds and seen_regimes == regimes
 
 
 def kinds_of(judgement: Judgement) -> NDArray[np.str_]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.binding import Binding, module_imports
-from adapters.framework import Framework
+from adapters.framework import Call, Framework
 from conformance.judging import Judgement
 from conformance.trial import Trial
 from reports.record import Finding, Number, number
@@ -32,6 +32,7 @@ def describe(trial: Trial, judgement: Judgement, *, sentence: str, command: list
         quantity=judgement.quantity,
         prediction=show(_of_row(batch.prediction, row, batch.rows)),
         target=show(_of_row(batch.target, row, batch.rows)),
+        options=_given(judgement.call),
         got=_words(judgement.got, row, batch.rows, dtype),
         expected=_words(judgement.expected, row, batch.rows, dtype),
         error_ulp=_ulp(judgement, row, dtype),
@@ -44,6 +45,12 @@ def describe(trial: Trial, judgement: Judgement, *, sentence: str, command: list
 def show(array: NDArray) -> str:
     """Return an array with the shortest digits that are its own, long ones shortened in the middle."""
     return np.array2string(array, floatmode="unique", separator=", ", max_line_width=10**6, threshold=SHOWN, edgeitems=3)
+
+
+def _given(call: Call) -> str:
+    """Return the options of a call in words: those that hold an array, and the others."""
+    arrays = {name: show(array) for name, array in call.arrays.items()}
+    return ", ".join(f"{name} = {value}" for name, value in {**call.numbers, **arrays}.items())
 
 
 def _of_row(array: NDArray, row: int, rows: int) -> NDArray:
@@ -78,8 +85,11 @@ def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dty
     module = inspect.getmodule(function)
     names = set(_words_in(inspect.getsource(function)))
     imports = {*binding.imports, *module_imports(module, names), "import numpy as np"}
-    options = f", reduction={call.reduction!r}" if "reduction" in binding.options else ""
+    options = "".join(f", {name}={value!r}" for name, value in call.numbers.items())
+    arrays = ", ".join(f"{name!r}: {_literal(array)}" for name, array in call.arrays.items())
+    variables = [f"os.environ[{name!r}] = {value!r}" for name, value in framework.environment.items()]
     lines = [
+        *(["import os", "", *variables, ""] if variables else []),
         *sorted(
             line
             for line in imports
@@ -98,8 +108,9 @@ def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dty
         f"prediction = {_literal(call.prediction)}",
         f"target = {_literal(call.target)}",
         f"cotangent = {'None' if call.cotangent is None else _literal(call.cotangent)}",
-        f"loss = lambda x, t: {binding.function.__name__}(x, t{options})",
-        "value, gradient, target_gradient = value_and_gradient(loss, prediction, target, cotangent)",
+        f"arrays = {{{arrays}}}",
+        f"loss = lambda x, t, **arrays: {binding.function.__name__}(x, t{options}, **arrays)",
+        "value, gradient, target_gradient = value_and_gradient(loss, prediction, target, cotangent, arrays)",
         'print("value          ", np.array2string(np.asarray(value), separator=", "), value.dtype, value.shape)',
         'print("gradient       ", np.array2string(np.asarray(gradient), separator=", "))',
         'print("target gradient", np.array2string(np.asarray(target_gradient), separator=", "))',

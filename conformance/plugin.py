@@ -1,5 +1,6 @@
 """The pytest plugin: questions become items, workers hand records to the controller, which writes them."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
@@ -8,13 +9,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from adapters.binding import Binding
 from adapters.loading import Adapter, load
 from conformance.engine import Examination, Question, answer, questions
 from conformance.expectations import Expectations, load_expectations
+from conformance.misuse import misuses, unanswered
 from conformance.profiles import PROFILES
 from conformance.run import Writer, framework_versions, make_header
 from conformance.trial import TALLY
-from reports.record import Footer, Record
+from reference.semantics import MATHEMATICAL
+from reports.record import Footer, Misuse, Record
 
 TIMES = ("framework_seconds", "compile_seconds")
 
@@ -62,21 +66,26 @@ class Session:
         asked = questions(self.adapter, loss=option(config, "loss"), question=option(config, "question"))
         self.questions: dict[str, Question] = {question_id(question): question for question in asked}
         self.all = len(questions(self.adapter))
+        self.misused = {f"{b.loss}/misuse/{b.api}": b for b in self.adapter.bindings if not b.textbook}
         self.is_worker = hasattr(config, "workerinput")
         self.writer: Writer | None = None
         self.met: set[int] = set()
+        self.shown: set[tuple[str, str, str]] = set()
         self.tallies: list[dict[str, Any]] = []
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make an item of each question; those of one binding share a worker, and with it what is compiled for them."""
-        if "question" not in metafunc.fixturenames:
-            return
+        """Make an item of each question, and one of each binding whose misuse is measured."""
+        if "question" in metafunc.fixturenames:
+            self._parametrize(metafunc, "question", self.questions, [question.binding for question in self.questions.values()])
+        if "misused" in metafunc.fixturenames:
+            self._parametrize(metafunc, "misused", self.misused, list(self.misused.values()))
+
+    def _parametrize(self, metafunc: pytest.Metafunc, name: str, items: Mapping[str, object], of: list[Binding]) -> None:
+        """Make the items; those of one binding share a worker, and with it what is compiled for them."""
         numbers = {(binding.loss, binding.api): str(n) for n, binding in enumerate(self.adapter.bindings)}
-        items = [
-            pytest.param(question, id=key, marks=pytest.mark.xdist_group(numbers[question.binding.loss, question.binding.api]))
-            for key, question in self.questions.items()
-        ]
-        metafunc.parametrize("question", items)
+        groups = [pytest.mark.xdist_group(numbers[binding.loss, binding.api]) for binding in of]
+        named = zip(items.items(), groups, strict=True)
+        metafunc.parametrize(name, [pytest.param(item, id=key, marks=group) for (key, item), group in named])
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Open the result file once it is known what was selected, unless workers collect."""
@@ -89,12 +98,13 @@ class Session:
             self._open([key_of(nodeid) for nodeid in ids])
 
     def _open(self, selected: list[str]) -> None:
+        asked = sum(key in self.questions for key in selected)
         header = make_header(
             self.adapter,
             device=option(self.config, "device"),
             profile=self.profile,
-            selection=option(self.config, "selection") if len(selected) < self.all else "",
-            questions=len(selected),
+            selection=option(self.config, "selection") if asked < self.all else "",
+            questions=asked,
         )
         if selected:
             self.writer = Writer(Path(option(self.config, "results")), {key: n for n, key in enumerate(selected)})
@@ -102,23 +112,35 @@ class Session:
 
     def ask(self, question: Question, item: pytest.Item) -> Record:
         """Answer a question and hand its record to the controller."""
-        record, met = answer(self.examination, question)
-        payload = {"record": msgspec.to_builtins(record), "met": list(met)}
+        answered = answer(self.examination, question)
+        payload = {"record": msgspec.to_builtins(answered.record), "met": list(answered.met), "shown": list(answered.shown)}
         item.user_properties.append(("crossproof", msgspec.json.encode(payload).decode()))
-        return record
+        return answered.record
+
+    def misuse(self, binding: Binding, item: pytest.Item) -> None:
+        """Measure what a binding does with data that is not its own, and hand it to the controller."""
+        measured = misuses(binding, self.adapter, option(self.config, "device"))
+        item.user_properties.append(("crossproof-misuse", msgspec.json.encode(measured).decode()))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Write the record of an item that has run; a worker that died leaves a crash."""
+        """Write what came of an item that has run; a worker that died leaves a crash."""
         if self.is_worker or self.writer is None:
             return
         key = key_of(report.nodeid)
-        payload = dict(report.user_properties).get("crossproof")
+        properties = dict(report.user_properties)
+        payload, measured = properties.get("crossproof"), properties.get("crossproof-misuse")
         if report.when == "call" and payload is not None:
             content = msgspec.json.decode(str(payload))
+            record = msgspec.convert(content["record"], Record)
             self.met |= set(content["met"])
-            self.writer.take(key, msgspec.convert(content["record"], Record))
+            self.shown |= {(record.loss, record.api, choice) for choice in content["shown"]}
+            self.writer.take(key, record)
         elif report.failed and report.when != "teardown" and key in self.questions:
             self.writer.take(key, _crash(self.questions[key], str(report.longrepr)))
+        elif report.when == "call" and measured is not None:
+            self.writer.take(key, *msgspec.json.decode(str(measured), type=list[Misuse]))
+        elif report.failed and report.when != "teardown" and key in self.misused:
+            self.writer.take(key, *unanswered(self.misused[key], self.adapter, _last_line(str(report.longrepr))))
 
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take over what a worker has spent."""
@@ -133,12 +155,13 @@ class Session:
         if self.writer is None:
             return
         tallies = self.tallies or [{**asdict(TALLY), "wall": wall}]
-        complete = self.writer.written + len(self.writer.waiting) == self.all
+        complete = self.writer.records == self.all
         total = {name: sum(tally.get(name, 0) for tally in tallies) for name in ("rows", "wall", *TIMES)}
         self.footer = Footer(
             records=0,
             complete=complete,
             stale=self._stale() if complete else [],
+            idle=self._idle() if complete else [],
             rows=int(total["rows"]),
             framework_seconds=round(total["framework_seconds"], 3),
             compile_seconds=round(total["compile_seconds"], 3),
@@ -154,6 +177,17 @@ class Session:
             f"entry {n + 1}: {', '.join(entry.api)}: {entry.reason}"
             for n, entry in enumerate(entries)
             if n not in self.met and self._in_force(entry)
+        ]
+
+    def _idle(self) -> list[str]:
+        """Return the documented choices that no answer of the whole run has shown, though some question could have."""
+        return [
+            f"{binding.loss}, {binding.api}: the documentation states {name} = {value}"
+            for binding in self.adapter.bindings
+            for name, value in vars(binding.semantics).items()
+            if value != getattr(MATHEMATICAL, name)
+            and (binding.loss, binding.api, name) not in self.shown
+            and not (name == "computation_dtype" and set(self.adapter.framework.dtypes) == {"float32"})
         ]
 
     def _in_force(self, entry: Any) -> bool:
@@ -174,7 +208,6 @@ def key_of(nodeid: str) -> str:
 
 
 def _crash(question: Question, text: str) -> Record:
-    last = text.strip().splitlines()[-1] if text.strip() else "the process died"
     return Record(
         loss=question.binding.loss,
         api=question.binding.api,
@@ -183,5 +216,9 @@ def _crash(question: Question, text: str) -> Record:
         clause=question.clause.id(question.binding.loss),
         verdict="crash",
         rows=0,
-        reason=f"the question could not be answered: {last}"[:300],
+        reason=f"the question could not be answered: {_last_line(text)}"[:300],
     )
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1] if text.strip() else "the process died"

@@ -165,6 +165,14 @@ def _half(rng: np.random.Generator, rows: int, classes: int, limits: Array) -> t
     return 0.5 + limits[3] * rng.integers(-8, 9, (rows, classes)), _random_labels(rng, rows, classes)
 
 
+def _logarithm(fill: Fill) -> Fill:
+    def fill_logs(rng: np.random.Generator, rows: int, classes: int, limits: Array) -> tuple[Array, NDArray[np.intp]]:
+        p, labels = fill(rng, rows, classes, limits)
+        return np.log(p), labels
+
+    return fill_logs
+
+
 _LOGITS = (
     Regime("normal", _normal(1.0), smooth=True),
     Regime("scale-10", _normal(10.0), smooth=True),
@@ -189,6 +197,7 @@ _CLASSES = (
     Regime("improbable", _improbable, smooth=True),
     Regime("probable", _probable),
 )
+_LOGARITHMS = tuple(Regime(regime.name, _logarithm(regime.fill), regime.smooth) for regime in _CLASSES)
 _ELEMENTS = (
     Regime("uniform", _uniform, smooth=True),
     Regime("near-zero", _near_zero),
@@ -198,13 +207,30 @@ _ELEMENTS = (
 MASKED = Regime("masked", _masked)
 """Classes of probability zero: judged by a clause of its own."""
 
-_GROUPS = {"logit": (*_LOGITS, MASKED), "classes": _CLASSES, "elements": _ELEMENTS}
+_GROUPS = {
+    "logit": (*_LOGITS, MASKED),
+    "log-probability": _LOGARITHMS,
+    "classes": _CLASSES,
+    "elements": _ELEMENTS,
+}
+SMALLEST_TARGET = 1e-30
+"""What takes the place of a probability of 0 where its logarithm is the target."""
 
 
 def regimes_for(prediction: str, has_classes: bool) -> dict[str, Regime]:
-    """Return the regimes of a kind of prediction ("logit" or "probability"), by name; `MASKED` only on request."""
-    group = "logit" if prediction == "logit" else "classes" if has_classes else "elements"
+    """Return the regimes of a kind of prediction, by name; `MASKED` only on request."""
+    group = prediction if prediction in _GROUPS else "classes" if has_classes else "elements"
     return {regime.name: regime for regime in _GROUPS[group] if regime is not MASKED}
+
+
+def targets_in_form(form: str, targets: NDArray) -> NDArray:
+    """Return targets that were drawn as probabilities in the form that a loss takes them in.
+
+    The logarithms of probabilities, none of them 0, for "log-probability"; -1 and 1 for "sign"; else as they are.
+    """
+    if form == "log-probability":
+        return np.log(np.maximum(targets, SMALLEST_TARGET))
+    return np.where(targets >= 0.5, 1.0, -1.0).astype(targets.dtype) if form == "sign" else targets
 
 
 def limits(dtype: str) -> Array:

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -14,10 +15,12 @@ import msgspec
 
 from adapters.loading import Adapter
 from conformance.cases import SEED
-from conformance.clauses import clauses_of
+from conformance.clauses import CLAUSES, Clause, clauses_of
+from conformance.misuse import describe_kinds
 from conformance.profiles import Profile
 from reference.certificate import load_certificate
 from reference.losses import LOSSES
+from reference.options import LAYOUT_OPTIONS, OPTIONS, REDUCTIONS, options_of
 from reference.semantics import CHOICE_POINTS, MATHEMATICAL
 from reports.record import (
     SPECIFICATION_VERSION,
@@ -28,7 +31,10 @@ from reports.record import (
     Footer,
     Header,
     Line,
+    Misuse,
     Record,
+    Signature,
+    Specification,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,10 +52,30 @@ def framework_versions(adapter: Adapter) -> dict[str, str]:
     return found
 
 
+def describe_specification(clauses: Mapping[str, Clause]) -> Specification:
+    """Return the specification as a report shows it, with some of its clauses."""
+    return Specification(
+        losses={loss.name: loss.formula for loss in LOSSES.values()},
+        clauses=[ClauseInfo(id, clause.title, clause.sentence) for id, clause in clauses.items()],
+        choice_points=[ChoicePointInfo(p.id, p.question, dict(p.alternatives)) for p in CHOICE_POINTS],
+        signatures={
+            loss.name: Signature(loss.prefix, loss.prediction, loss.target, list(options_of(loss))) for loss in LOSSES.values()
+        },
+        options=OPTIONS | LAYOUT_OPTIONS,
+        reductions=REDUCTIONS,
+    )
+
+
+def all_clauses() -> dict[str, Clause]:
+    """Return the clauses of every loss by their ids, bound by an adapter or not."""
+    return {clause.id(loss.name): clause for loss in LOSSES.values() for clause in CLAUSES if clause.applies(loss)}
+
+
 def make_header(adapter: Adapter, *, device: str, profile: Profile, selection: str, questions: int) -> Header:
     """Return the first line of a result file: everything that the report says of the run and of the specification."""
     clauses = {clause.id(b.loss): clause for b in adapter.bindings for clause in clauses_of(b)}
     return Header(
+        **msgspec.structs.asdict(describe_specification(clauses)),
         suite_version=SUITE_VERSION,
         specification_version=SPECIFICATION_VERSION,
         commit=_commit(),
@@ -65,11 +91,9 @@ def make_header(adapter: Adapter, *, device: str, profile: Profile, selection: s
         selection=selection,
         questions=questions,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
-        losses={loss.name: loss.formula for loss in LOSSES.values()},
-        clauses=[ClauseInfo(id, clause.title, clause.sentence) for id, clause in clauses.items()],
         bindings=[_binding_info(adapter, number) for number in range(len(adapter.bindings))],
-        choice_points=[ChoicePointInfo(p.id, p.question, dict(p.alternatives)) for p in CHOICE_POINTS],
         certificate=[CertificateLine(**line) for line in load_certificate()],
+        data_kinds=describe_kinds(),
     )
 
 
@@ -86,6 +110,9 @@ def _binding_info(adapter: Adapter, number: int) -> BindingInfo:
         gradient_form=binding.grade.gradient,
         documentation=binding.documentation,
         textbook=binding.textbook,
+        composition=binding.is_composition,
+        reductions=list(binding.reductions),
+        imports=list(binding.imports),
     )
 
 
@@ -109,42 +136,41 @@ def _processor() -> str:
 
 @dataclass
 class Writer:
-    """The only writer of a result file: puts records down in the order of the questions, whatever order they come in.
+    """The only writer of a result file: puts lines down in the order of the questions, whatever order they come in.
 
-    A record waits for those before it, so that two runs write the same file, and one that is killed leaves a file
-    whose lines are whole.
+    A line waits for those before it, so that two runs write the same file, and one that is killed leaves a file
+    whose lines are whole. ``order`` has the number of each question, and of each API whose misuse is measured.
     """
 
     path: Path
     order: dict[str, int]
     stream: IO[bytes] = field(init=False)
-    waiting: dict[int, Record] = field(default_factory=dict)
-    written: int = 0
+    waiting: dict[int, tuple[Record | Misuse, ...]] = field(default_factory=dict)
+    records: int = 0
     next: int = 0
 
     def open(self, header: Header) -> None:
         """Start the file anew with its header."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.stream = self.path.open("wb")
-        self._line(header)
+        self._lines([header])
 
-    def take(self, question: str, record: Record) -> None:
-        """Write a record as soon as all before it are written."""
-        self.waiting[self.order[question]] = record
+    def take(self, question: str, *lines: Record | Misuse) -> None:
+        """Write what was answered to a question as soon as all before it is written."""
+        self.waiting[self.order[question]] = lines
+        self.records += sum(isinstance(line, Record) for line in lines)
         while self.next in self.waiting:
-            self._line(self.waiting.pop(self.next))
-            self.written += 1
+            self._lines(self.waiting.pop(self.next))
             self.next += 1
 
     def close(self, footer: Footer | None) -> None:
-        """Write the records that still wait for one that never came, and the footer if the run came to its end."""
+        """Write the lines that still wait for some that never came, and the footer if the run came to its end."""
         for number in sorted(self.waiting):
-            self._line(self.waiting[number])
-            self.written += 1
+            self._lines(self.waiting[number])
         if footer is not None:
-            self._line(msgspec.structs.replace(footer, records=self.written))
+            self._lines([msgspec.structs.replace(footer, records=self.records)])
         self.stream.close()
 
-    def _line(self, line: Line) -> None:
-        self.stream.write(msgspec.json.encode(line) + b"\n")
+    def _lines(self, lines: Iterable[Line]) -> None:
+        self.stream.write(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
         self.stream.flush()

@@ -12,7 +12,7 @@ from conformance.expectations import kinds_of
 from conformance.judging import Judgement
 from conformance.trial import Trial
 from reference.losses import Loss
-from reference.options import one_hot_targets
+from reference.options import one_hot_targets, rows_of
 
 FEW = 64
 """A batch of more numbers than this is not rounded: nobody reads it."""
@@ -55,6 +55,7 @@ def _take(batch: Batch, rows: NDArray | list[int]) -> Batch:
         target=lay_out(batch.target[rows], "rowwise"),
         labels=batch.labels[rows],
         regimes=tuple(batch.regimes[row] for row in rows),
+        options=rows_of(batch.options, rows),
     )
 
 
@@ -74,7 +75,7 @@ def _fewer_classes(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
     """Yield the first row with two classes, with three, with more; then all classes but the label equal."""
     batch = judgement.batch
     classes = batch.prediction.shape[-1]
-    if batch.rows != 1 or classes < 2:
+    if batch.rows != 1 or classes < 2 or batch.options.given:
         return
     row = batch.prediction[0].astype(np.float64)
     if not loss.has_classes:

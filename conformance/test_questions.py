@@ -26,6 +26,7 @@ def message(record: Record) -> str:
         f"{head}\n"
         f"  clause    {finding.statement}\n"
         f"  case      prediction {finding.prediction}, target {finding.target} ({finding.regime})\n"
+        f"  options   {finding.options or 'none'}\n"
         f"  got       {finding.quantity} {finding.got}\n"
         f"  expected  {finding.expected}\n"
         f"  error     {finding.error_ulp} ulp, {finding.error_over_bound} x bound\n"

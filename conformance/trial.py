@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from conformance.cases import Batch
 from reference.bounds import Bounds, error_bounds, reduced_bound, scaled_gradient_bound
 from reference.evaluate import Evaluation, evaluate
 from reference.losses import LOSSES, Grade, Loss
+from reference.options import NONE, Options
 from reference.precision import PRECISIONS
 from reference.semantics import MATHEMATICAL, Semantics
 
@@ -98,24 +100,46 @@ class Trial:
         return "float32" if self.semantics.computation_dtype == "float32" else self.dtype
 
     @property
+    def value_dtype(self) -> str:
+        """The dtype of the losses that are returned without reduction."""
+        return "float64" if self.semantics.computation_dtype == "float64_result" else self.precision
+
+    @property
+    def reduced_dtype(self) -> str:
+        """The dtype of their sum and mean."""
+        return "float32" if self.semantics.computation_dtype == "float32_reduced" else self.value_dtype
+
+    @property
     def outer_precision(self) -> str:
         """The dtype that losses are reduced in and upstream gradients are taken in."""
-        return self.dtype if self.semantics.computation_dtype == "input" else "float32"
+        return self.dtype if self.semantics.computation_dtype in ("input", "float64_result") else "float32"
 
     def under(self, semantics: Semantics, grade: Grade | None = None) -> "Trial":
         """Return the same trial judged under other semantics."""
         return replace(self, semantics=semantics, grade=grade or self.grade)
 
     def call(
-        self, prediction: NDArray, target: NDArray, *, reduction: str = "none", cotangent: NDArray | None = None
+        self,
+        prediction: NDArray,
+        target: NDArray,
+        *,
+        reduction: str = "none",
+        cotangent: NDArray | None = None,
+        options: Options = NONE,
+        class_axis: int | None = None,
     ) -> Answer:
         """Run the binding and its gradient."""
-        options = {"reduction": reduction} if "reduction" in self.binding.options else {}
-        function, call = self.binding.function, Call(prediction, target, reduction, cotangent)
+        arrays = {name: value for name, value in options.given.items() if isinstance(value, np.ndarray)}
+        numbers = {name: value for name, value in options.given.items() if name not in arrays}
+        if "reduction" in self.binding.options:
+            numbers["reduction"] = reduction
+        if class_axis is not None:
+            numbers["class_axis"] = class_axis
+        function, call = self.binding.function, Call(prediction, target, reduction, cotangent, arrays, numbers)
         outcome = self.framework.run(
-            lambda x, t: function(x, t, **options),
+            lambda x, t, **given: function(x, t, **numbers, **given),
             call,
-            key=(self.binding.loss, self.binding.api, reduction),
+            key=(self.binding.loss, self.binding.api, *sorted(numbers.items()), *sorted(arrays)),
             mode=self.mode,
             device=self.device,
         )
@@ -124,9 +148,9 @@ class Trial:
         TALLY.compile_seconds += outcome.compile_seconds
         return Answer(call, outcome, self.precision)
 
-    def ask(self, batch: Batch) -> Answer:
-        """Run the binding on a batch, without reduction."""
-        return self.call(batch.prediction, batch.target)
+    def ask(self, batch: Batch, *, reduction: str = "none") -> Answer:
+        """Run the binding on a batch, under its options."""
+        return self.call(batch.prediction, batch.target, reduction=reduction, options=batch.options)
 
     def expect(self, batch: Batch) -> Expected:
         """Return what the reference expects of a batch; computed once for all bindings that share it.
@@ -139,7 +163,7 @@ class Trial:
 
 def _relevant(loss: Loss, semantics: Semantics) -> Semantics:
     """Return the semantics with everything reset that the evaluation of this loss does not read, so that more is shared."""
-    unread = {"small_loss", "mean_of_nothing"}
+    unread = {"small_loss", "mean_of_nothing", "mean_of_no_weight", "mean_divisor"}
     unread |= {"computation_dtype"} if semantics.computation_dtype == "float32" else set()  # the precision says it
     unread |= {"log_of_zero", "probability_sum", "target_gradient"} if loss.prediction == "logit" else {"infinite_logit"}
     unread |= {"loss_shape"} if loss.has_classes else set()
@@ -151,12 +175,14 @@ def _expect(batch: Batch, semantics: Semantics, grade: Grade, precision: str) ->
     prediction, target = (
         array.astype(precision) if array.dtype.kind == "f" else array for array in (batch.prediction, batch.target)
     )
-    truth = evaluate(batch.loss, prediction, target, semantics=semantics, precision=precision)
-    bounds = error_bounds(batch.loss, prediction, target, truth, grade=grade, semantics=semantics, precision=precision)
-    if semantics.loss_shape == "row_mean":
-        return _row_mean(truth, bounds, precision)
-    if semantics.computation_dtype == "float32_result":
+    how: dict[str, Any] = {"options": batch.options, "semantics": semantics, "precision": precision}
+    truth = evaluate(batch.loss, prediction, target, **how)
+    bounds = error_bounds(batch.loss, prediction, target, truth, grade=grade, **how)
+    outer = "float32" if semantics.computation_dtype == "float32_result" else precision
+    if outer != precision:
         truth, bounds = _through_float32(truth, bounds)
+    if semantics.loss_shape == "row_mean":
+        truth, bounds = _row_mean(truth, bounds, outer)
     return Expected(truth, bounds, precision)
 
 
@@ -169,7 +195,7 @@ def _through_float32(truth: Evaluation, bounds: Bounds) -> tuple[Evaluation, Bou
     return replace(truth, value=value), replace(bounds, value=np.where(np.isfinite(value), bound, 0.0))
 
 
-def _row_mean(truth: Evaluation, bounds: Bounds, precision: str) -> Expected:
+def _row_mean(truth: Evaluation, bounds: Bounds, precision: str) -> tuple[Evaluation, Bounds]:
     """Return the mean of independent outcomes over the last axis, and its bounds.
 
     A mean is a sum divided: where the sum overflows on the way the bound reaches the largest number, so an infinity is sound.
@@ -185,11 +211,12 @@ def _row_mean(truth: Evaluation, bounds: Bounds, precision: str) -> Expected:
     value = (truth.value * down).sum(-1) / (classes * down)
     with np.errstate(over="ignore"):
         overflows = np.isfinite(value) & (np.abs(truth.value).sum(-1) >= PRECISIONS[precision].overflow)
-    mean = Evaluation(value, truth.gradient * share, truth.target_gradient * share)
+    slopes = {"gradient": truth.gradient * share, "target_gradient": truth.target_gradient * share}
+    mean = replace(truth, value=value, **slopes)
     slope = scaled_gradient_bound(truth.gradient, bounds.gradient, share, precision=precision)
     target_slope = scaled_gradient_bound(truth.target_gradient, bounds.target_gradient, share, precision=precision)
     bound = np.where(overflows, PRECISIONS[precision].largest, rows)
-    return Expected(mean, Bounds(bound, slope, target_slope), precision)
+    return mean, Bounds(bound, slope, target_slope)
 
 
 def float64(array: NDArray | None) -> NDArray:

@@ -14,13 +14,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reference.bounds_divergence import (
+    divergence_bounds,
+    divergence_of_logs_bounds,
+    divergence_with_log_targets_bounds,
+    likelihood_bounds,
+)
+from reference.bounds_margin import multilabel_bounds, soft_margin_bounds
 from reference.bounds_probability import binary_bounds, categorical_bounds
 from reference.bounds_sigmoid import sigmoid_bounds
 from reference.bounds_softmax import softmax_bounds, sparse_softmax_bounds
 from reference.doubledouble import Array
 from reference.evaluate import Evaluation, labels_in_range
 from reference.losses import LOSSES, Grade, Loss
-from reference.options import NONE, Options, Problem, one_hot_targets, plain_problem
+from reference.options import NONE, REDUCTIONS, Options, Problem, one_hot_targets, plain_problem
 from reference.precision import PRECISIONS, Precision
 from reference.semantics import MATHEMATICAL, Semantics
 
@@ -145,7 +152,7 @@ def _by_row(spec: Loss, x: Array, t: NDArray, truth: Evaluation, semantics: Sema
         t = t.astype(np.float64, copy=False).reshape(shape)
     else:
         t = np.clip(labels_in_range(t.ravel(), x.shape[-1], semantics), 0, x.shape[-1] - 1)
-    value = truth.value.ravel() if spec.has_classes else truth.value.reshape(shape)
+    value = truth.value.ravel() if truth.value.ndim < x.ndim else truth.value.reshape(shape)
     return [x.reshape(shape), t, value, truth.gradient.reshape(shape)]
 
 
@@ -200,6 +207,30 @@ def _softmax(x: Array, t: NDArray, value: Array, gradient: Array, how: _Computat
     return softmax_bounds(x, t, gradient, how.grade, how.precision, scaled=scaled, roundings=how.roundings)
 
 
+def _likelihood(x: Array, t: NDArray, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    return likelihood_bounds(value, gradient, how.precision)
+
+
+def _divergence(x: Array, t: Array, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    return divergence_bounds(x, t, how.grade.value, how.semantics, how.precision)
+
+
+def _divergence_of_logs(x: Array, t: Array, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    return divergence_of_logs_bounds(x, t, how.grade.value, how.semantics, how.precision)
+
+
+def _divergence_with_log_targets(x: Array, t: Array, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    return divergence_with_log_targets_bounds(x, t, how.semantics, how.precision)
+
+
+def _soft_margin(x: Array, t: Array, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    return soft_margin_bounds(x, t, value, gradient, how.grade, how.precision)
+
+
+def _multilabel(x: Array, t: Array, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    return multilabel_bounds(x, t, how.options.class_weight, how.grade, how.precision)
+
+
 BOUNDS: dict[str, Callable[[Array, NDArray, Array, Array, _Computation], tuple[Array, ...]]] = {
     "binary_cross_entropy": _binary,
     "categorical_cross_entropy": _categorical,
@@ -207,6 +238,12 @@ BOUNDS: dict[str, Callable[[Array, NDArray, Array, Array, _Computation], tuple[A
     "sigmoid_cross_entropy_with_logits": _sigmoid,
     "softmax_cross_entropy_with_logits": _softmax,
     "sparse_softmax_cross_entropy_with_logits": _softmax,
+    "negative_log_likelihood": _likelihood,
+    "kl_divergence": _divergence,
+    "kl_divergence_of_log_probabilities": _divergence_of_logs,
+    "kl_divergence_with_log_targets": _divergence_with_log_targets,
+    "soft_margin": _soft_margin,
+    "multilabel_soft_margin": _multilabel,
 }
 """The bounds of each loss, on rows: (prediction, target, value, gradient, how) -> value, gradient, target gradient."""
 
@@ -226,11 +263,20 @@ def _judged(bound: Array, expected: Array, precision: str, exact: NDArray[np.boo
     return bound
 
 
-def reduced_bound(values: ArrayLike, bounds: Bounds, *, reduction: str, precision: str) -> float:
+def reduced_bound(
+    values: ArrayLike,
+    bounds: Bounds,
+    *,
+    reduction: str,
+    precision: str,
+    divisor: float | None = None,
+    weight: Array | None = None,
+) -> float:
     r"""Return the error bound of the sum or the mean of N losses l_i with the bounds b_i = ``bounds.value``.
 
     - sum: sum b_i + v A_N sum \|l_i\| + N lam, A_N = min(sum_{i != largest} min(1, \|l_i\| / (v sum \|l\|)), 128 + log2 N)
-    - mean: that over N, + 2 v \|mean\| + lam for the division
+    - mean: that over N, + 2 v \|mean\| + lam for the division; of weighted losses over another ``divisor`` D; where D is the
+      sum of ``weight``, v A(weight) \|mean\| more
 
     N lam and lam: partial sums and a quotient below the smallest normal number may be flushed to zero. In float64 the expected
     sum or mean has the same roundings as the result, so both terms of v count twice. Computed on values scaled by a power of
@@ -241,8 +287,8 @@ def reduced_bound(values: ArrayLike, bounds: Bounds, *, reduction: str, precisio
 
     Source: Higham 2002, sections 4.2 and 4.3.
     """
-    if reduction not in ("sum", "mean"):
-        raise ValueError(f"{reduction!r} is not a reduction that has a bound: use 'sum' or 'mean'")
+    if reduction not in REDUCTIONS or reduction == "none":
+        raise ValueError(f"{reduction!r} is not a reduction that has a bound: use one of {', '.join(list(REDUCTIONS)[1:])}")
     losses, errors = np.ravel(np.asarray(values, np.float64)), np.ravel(bounds.value)
     count, limits = losses.size, PRECISIONS[precision]
     if count == 0 or not np.isfinite(losses).all():
@@ -257,8 +303,33 @@ def reduced_bound(values: ArrayLike, bounds: Bounds, *, reduction: str, precisio
     bound = float((errors * down).sum()) + judges * lost + count * down * limits.smallest
     if reduction == "sum":
         return bound / down
-    mean = abs(float((losses * down).sum()) / (count * down))
-    return bound / (count * down) + 2 * judges * limits.v * mean + limits.smallest
+    by = (count if divisor is None else divisor) * down
+    if by == 0:
+        return 0.0
+    mean = abs(float((losses * down).sum()) / by)
+    return bound / by + judges * (2 + _additions(weight, limits.v)) * limits.v * mean + limits.smallest
+
+
+def reduced_gradient_bound(
+    gradient: ArrayLike, bound: ArrayLike, factor: float, *, weight: Array | None, precision: str
+) -> Array:
+    r"""Return the error bound of a gradient under a sum or mean, ``factor`` times the gradient of the losses.
+
+    That of `scaled_gradient_bound`, and v A(weight) \|factor gradient\| more, where the factor is one over a sum of weights.
+    """
+    slack = scaled_gradient_bound(gradient, bound, factor, precision=precision)
+    lost = _roundings_of_both(precision) * PRECISIONS[precision].v * _additions(weight, PRECISIONS[precision].v)
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = np.abs(np.asarray(gradient, np.float64) * factor)
+    return slack + np.where(np.isfinite(size), lost * size, 0.0)
+
+
+def _additions(weight: Array | None, v: float) -> float:
+    """Return A(w), the additions that count in a sum of weights."""
+    if weight is None or not weight.any():
+        return 0.0
+    unit = v * float(weight.sum())
+    return min(float(np.minimum(weight, unit).sum()) / unit, SUM_CAP + math.log2(weight.size))
 
 
 def _roundings_of_both(precision: str) -> int:

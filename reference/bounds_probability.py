@@ -38,8 +38,8 @@ def binary_bounds(
 
     Gradient: separate, -t / p + (1 - t) / (1 - p): u [3 t / p + 4 (1 - t) / (1 - p) + 2 \|g\|]; added 1e-7, one more
     rounding of each term. Joint, (p - t) / (p (1 - p)), with or without its floor of 1e-12, whose denominator is
-    continuous there: 5 u \|g\|. Outside the clip it is exactly 0, and at the boundary itself, where the derivatives of
-    the two sides differ, the bound is wider by the jump.
+    continuous there: 5 u \|g\|. A term whose logarithm is floored, and all of it outside the clip, is exactly 0, and at the
+    boundary itself, where the derivatives of the two sides differ, the bound is wider by the jump.
 
     Target gradient log(1 - p) - log p: each logarithm with its own errors, u [c_l (lp + lq) + \|g\|], and u where log(1 - p)
     or an added 1e-7 round their arguments as in the value.
@@ -59,7 +59,10 @@ def binary_bounds(
     complement = rounded + ((p < 0.5) if grade.value == "log" or added else 0.0)
     weighted = _product(here, lp) + _product(there, lq)
     value_bound = u * ((LOG_ERROR + 2) * weighted + np.abs(value) + here * rounded + there * complement)
-    gradient_bound = _binary_gradient_bound(probabilities, p, here, there, added, gradient, grade, guard, precision)
+    if semantics.gradient_at_guard == "floored_1e-12":
+        gradient_bound = 5 * u * np.abs(gradient)
+    else:
+        gradient_bound = _binary_gradient_bound(probabilities, p, here, there, added, gradient, grade, guard, precision)
     if roundings:
         value_bound = value_bound + roundings * u * (_product(here, lp) + _product(here, lq))
         off = roundings * u * (_quotient(here, p + added) + _quotient(here, 1 - p + added))
@@ -84,16 +87,23 @@ def _binary_gradient_bound(
     precision: Precision,
 ) -> Array:
     u, size, once_more = precision.u, np.abs(gradient), 1 if added else 0
+    falling, rising, kink = _quotient(here, p + added), _quotient(there, 1 - p + added), np.zeros_like(size)
     if guard == "floor_100":
-        return 5 * u * size
-    falling, rising = _quotient(here, p + added), _quotient(there, 1 - p + added)
+        (falling, lost), (rising, gained) = _floored_slope(falling, -np.log(p), u), _floored_slope(rising, -np.log1p(-p), u)
+        kink = lost + gained
     separate = (3 + once_more) * u * falling + (4 + once_more) * u * rising + 2 * u * size
-    bound = 5 * u * size if grade.gradient == "joint" else separate
+    bound = (5 * u * size if grade.gradient == "joint" else separate) + kink
     if guard.startswith("clip"):
         low, high = clip_bounds(precision)
         bound = np.where((given < low) | (given > high), 0.0, bound)
         bound = np.where(_at_clip(given, precision, u), bound + falling + rising, bound)
     return bound
+
+
+def _floored_slope(slope: Array, log: Array, u: float) -> tuple[Array, Array]:
+    """Return the slope where ``log``, of the error c_l u, may be below the floor of 100, and where it may be above it too."""
+    slack = LOG_ERROR * u * FLOOR
+    return np.where(log < FLOOR + slack, slope, 0.0), np.where(np.abs(log - FLOOR) <= slack, slope, 0.0)
 
 
 def categorical_bounds(

@@ -7,8 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference import doubledouble, plain
+from reference.divergence import (
+    kl_divergence,
+    kl_divergence_of_log_probabilities,
+    kl_divergence_with_log_targets,
+    negative_log_likelihood,
+)
 from reference.doubledouble import Array
 from reference.losses import LOSSES, Loss
+from reference.margin import multilabel_soft_margin, soft_margin
 from reference.options import NONE, Options, Problem, one_hot_targets, plain_problem
 from reference.precision import PRECISIONS, Precision
 from reference.probability import binary_cross_entropy, categorical_cross_entropy
@@ -77,19 +84,20 @@ def evaluate(
     problem = plain_problem(spec, x, t, options, semantics)
     with np.errstate(all="ignore"):
         plain = _evaluate(spec, problem.prediction, problem.target, options, semantics, PRECISIONS[precision])
-        return _weighed(plain, problem, soft=spec.target != "index")
+        return _weighed(plain, problem, semantics, soft=spec.target != "index")
 
 
-def _weighed(plain: Evaluation, problem: Problem, *, soft: bool) -> Evaluation:
-    """Return the evaluation of a problem with its rows and targets weighed."""
+def _weighed(plain: Evaluation, problem: Problem, semantics: Semantics, *, soft: bool) -> Evaluation:
+    """Return the evaluation of a problem with its rows and targets weighed; dropped rows are multiplied by 0 where they stay."""
     factor = problem.factor[:, None]
     value = plain.value * (problem.factor if plain.value.ndim == 1 else factor)
     gradient = plain.gradient * factor
     target_gradient = None
     if soft and plain.target_gradient is not None:
         target_gradient = np.where(problem.slope == 0, 0.0, plain.target_gradient * problem.slope)
-    for result in (value, gradient, target_gradient):
-        if result is not None and not problem.keeps_content:
+    gone = {"nothing": (value, gradient, target_gradient), "content_gradient": (value,), "content": ()}
+    for result in gone[semantics.ignored_row]:
+        if result is not None:
             result[problem.dropped] = 0.0
     return Evaluation(value, gradient, target_gradient, problem.weight, ~problem.dropped, plain)
 
@@ -111,7 +119,7 @@ def _evaluate_dense(
         blocks = [slice(None)] if options.given else _blocks(rows_x)  # options may have a value for each row
         parts = [formula(rows_x[block], rows_t[block], options, semantics, precision, am) for block in blocks]
     value, gradient, target_gradient = (np.concatenate(column) for column in zip(*parts, strict=True))
-    value = value.reshape(x.shape[:-1] if spec.has_classes else x.shape)
+    value = value.reshape(x.shape[:-1] if value.ndim == 1 else x.shape)
     return Evaluation(value, gradient.reshape(x.shape), target_gradient.reshape(x.shape))
 
 
@@ -150,6 +158,47 @@ def _softmax(
     return *_at_masked(value, gradient, np.isneginf(x) & (t == 0), semantics), target_gradient
 
 
+def _likelihood(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    return negative_log_likelihood(x, t)
+
+
+def _divergence(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    value, gradient, target_gradient = kl_divergence(x, t, semantics, precision, am)
+    return *_at_masked(value, gradient, (x == 0) & (t == 0), semantics), target_gradient
+
+
+def _divergence_of_logs(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    value, gradient, target_gradient = kl_divergence_of_log_probabilities(x, t, semantics, am)
+    there = True if options.where is None else options.where
+    return *_at_masked(value, gradient, np.isneginf(x) & (t == 0) & there, semantics), target_gradient
+
+
+def _divergence_with_log_targets(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    value, gradient, target_gradient = kl_divergence_with_log_targets(x, t, semantics, am)
+    there = True if options.where is None else options.where
+    return *_at_masked(value, gradient, np.isneginf(t) & there, semantics), target_gradient
+
+
+def _soft_margin(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    return soft_margin(x, t, am)
+
+
+def _multilabel(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    return multilabel_soft_margin(_sigmoid(x, t, options, semantics, precision, am), options.class_weight, am)
+
+
 FORMULAS: dict[str, Formula] = {
     "binary_cross_entropy": _binary,
     "categorical_cross_entropy": _categorical,
@@ -157,6 +206,12 @@ FORMULAS: dict[str, Formula] = {
     "sigmoid_cross_entropy_with_logits": _sigmoid,
     "softmax_cross_entropy_with_logits": _softmax,
     "sparse_softmax_cross_entropy_with_logits": _softmax,
+    "negative_log_likelihood": _likelihood,
+    "kl_divergence": _divergence,
+    "kl_divergence_of_log_probabilities": _divergence_of_logs,
+    "kl_divergence_with_log_targets": _divergence_with_log_targets,
+    "soft_margin": _soft_margin,
+    "multilabel_soft_margin": _multilabel,
 }
 """Each loss on dense targets; one of index targets is evaluated on their one-hot rows."""
 

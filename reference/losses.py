@@ -17,7 +17,8 @@ class Loss:
     """One mathematical definition.
 
     ``prefix`` numbers its clauses (``SPARSE-4``). ``has_classes``: the last axis is a distribution over classes and gives
-    one loss a row; otherwise every element is an outcome of its own. ``value_forms`` and ``gradient_forms`` name the
+    one loss a row; otherwise every element is an outcome of its own, unless ``row_mean``: then one loss is their mean over the
+    last axis. ``value_forms`` and ``gradient_forms`` name the
     sound algorithms whose error bounds `reference.bounds` has; the first of each is the default grade. ``relative_form``
     is the value form that keeps the digits of a loss far below one. ``options`` names what it
     may take, of `reference.options.OPTIONS`.
@@ -26,17 +27,23 @@ class Loss:
     name: str
     prefix: str
     formula: str
-    prediction: Literal["probability", "logit"]
-    target: Literal["any", "soft", "index"]
+    prediction: Literal["probability", "logit", "log-probability"]
+    target: Literal["any", "soft", "index", "log-probability", "sign"]
     relative_form: str
     value_forms: tuple[str, ...]
     gradient_forms: tuple[str, ...]
     options: tuple[str, ...] = ()
+    row_mean: bool = False
 
     @property
     def has_classes(self) -> bool:
         """Whether the last axis holds the classes of one distribution."""
-        return self.target != "any"
+        return self.target not in ("any", "sign")
+
+    @property
+    def per_row(self) -> bool:
+        """Whether there is one loss for each row: of a distribution over classes, or the mean of independent outcomes."""
+        return self.has_classes or self.row_mean
 
     @property
     def default_grade(self) -> Grade:
@@ -46,6 +53,9 @@ class Loss:
 
 _SOFTMAX_FORMS = ("plain", "log1p", "lse", "log_quotient"), ("log_softmax", "quotient", "lse", "log_quotient")
 """The last of each is sound as far as no probability underflows."""
+
+_DIVERGENCE_FORMS = ("quotient", "difference", "terms"), ("separate",)
+"""t log(t / p), t (log t - log p), and t log t - t log p."""
 
 LOSSES: dict[str, Loss] = {
     loss.name: loss
@@ -114,6 +124,71 @@ LOSSES: dict[str, Loss] = {
             *_SOFTMAX_FORMS,
             options=("class_weight", "sample_weight", "mask", "where", "ignore_index", "label_smoothing", "soft_cap", "z_loss"),
         ),
+        Loss(
+            "negative_log_likelihood",
+            "NLL",
+            "-x_j, x = log p",
+            "log-probability",
+            "index",
+            "negated",
+            ("negated",),
+            ("negated",),
+            options=("class_weight", "ignore_index"),
+        ),
+        Loss(
+            "kl_divergence",
+            "KL",
+            "sum_k t_k log(t_k / p_k)",
+            "probability",
+            "soft",
+            "quotient",
+            *_DIVERGENCE_FORMS,
+            options=("sample_weight", "mask"),
+        ),
+        Loss(
+            "kl_divergence_of_log_probabilities",
+            "KL-LOG",
+            "sum_k t_k (log t_k - x_k), x = log p",
+            "log-probability",
+            "soft",
+            "difference",
+            _DIVERGENCE_FORMS[0][1:],
+            ("separate",),
+            options=("where",),
+        ),
+        Loss(
+            "kl_divergence_with_log_targets",
+            "KL-LOG-TARGETS",
+            "sum_k exp(y_k) (y_k - x_k), x = log p, y = log t",
+            "log-probability",
+            "log-probability",
+            "difference",
+            ("difference",),
+            ("separate",),
+            options=("where",),
+        ),
+        Loss(
+            "soft_margin",
+            "SOFT-MARGIN",
+            "log(1 + exp(-y x))",
+            "logit",
+            "sign",
+            "log1p",
+            ("log1p",),
+            ("quotient", "lse"),
+        ),
+        Loss(
+            "multilabel_soft_margin",
+            "MULTILABEL",
+            "1/n sum_k -t_k log sigmoid(x_k) - (1 - t_k) log sigmoid(-x_k)",
+            "logit",
+            "any",
+            "pair",
+            ("pair", "split", "fold"),
+            ("pair", "auto", "direct", "lse"),
+            options=("class_weight",),
+            row_mean=True,
+        ),
     )
 }
-"""The losses of the founding table, by name."""
+"""The losses of the founding table and those that stand beside them, by name."""

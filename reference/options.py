@@ -29,6 +29,9 @@ OPTIONS: dict[str, str] = {
 }
 """What a loss may take beside prediction and target, each with its meaning."""
 
+LAYOUT_OPTIONS: dict[str, str] = {"class_axis": "the axis that holds the classes; the others are rows"}
+"""What changes where numbers stand, not what they are: any loss over classes may take it."""
+
 REDUCTIONS: dict[str, str] = {
     "none": "every loss",
     "sum": "their sum",
@@ -38,6 +41,11 @@ REDUCTIONS: dict[str, str] = {
     "batchmean": "their sum over the number of rows",
 }
 """What can become of the losses of a batch."""
+
+
+def options_of(spec: Loss) -> tuple[str, ...]:
+    """Return the options that an implementation of a loss may take, reduction apart."""
+    return (*spec.options, *(LAYOUT_OPTIONS if spec.has_classes else ()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +75,6 @@ class Options:
 NONE = Options()
 """No option."""
 
-WEIGHTING = frozenset({"class_weight", "pos_weight", "sample_weight", "mask", "where", "ignore_index", "label_smoothing"})
-"""The options that weigh terms and rows: a loss that is linear in its targets takes any of them."""
-
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -78,7 +83,6 @@ class Problem:
     The loss of row i is ``factor[i]`` times that of ``prediction`` and ``target`` without these options; it counts
     ``weight[i]`` times in a weighted mean, and not at all where ``dropped``. ``slope`` is the derivative of the new targets
     with respect to the given ones. ``roundings`` counts those that an implementation makes of each target on the way.
-    ``keeps_content``: a dropped row is multiplied by 0, whatever it holds.
     """
 
     prediction: Array
@@ -88,7 +92,6 @@ class Problem:
     dropped: NDArray[np.bool_]
     slope: Array
     roundings: int
-    keeps_content: bool
 
 
 def plain_problem(spec: Loss, x: Array, target: NDArray, options: Options, semantics: Semantics) -> Problem:
@@ -120,38 +123,50 @@ def plain_problem(spec: Loss, x: Array, target: NDArray, options: Options, seman
         x = np.where(options.where, x, -np.inf)
         slope = slope * options.where
         if labels is None:
-            target = np.where(options.where, target, 0.0)
-    if options.class_weight is not None and labels is not None:
-        weight = weight * options.class_weight[np.clip(labels, 0, classes - 1)]
+            target = np.where(options.where, target, -np.inf if spec.target == "log-probability" else 0.0)
+    class_weight = options.class_weight if spec.has_classes else None  # outcomes of their own are weighted in the formula
+    if class_weight is not None and labels is not None:
+        weight = weight * class_weight[np.clip(labels, 0, classes - 1)]
     exact, roundings = None, 0
     if options.label_smoothing is not None:
-        exact, roundings = _smoothed(spec, target, classes, options.label_smoothing), 3
+        exact, roundings = _smoothed(spec, target, x.shape, options), 3
         slope = slope * (1 - options.label_smoothing)
-    if options.class_weight is not None and (exact is not None or labels is None) and semantics.class_weight_of == "term":
-        exact = multiply(exactly(target) if exact is None else exact, exactly(np.broadcast_to(options.class_weight, x.shape)))
-        slope, roundings = slope * options.class_weight, roundings + 1
-    elif options.class_weight is not None:
-        factor = factor * options.class_weight[np.clip(target, 0, classes - 1) if labels is not None else target.argmax(-1)]
+    if class_weight is not None and (exact is not None or labels is None) and semantics.class_weight_of == "term":
+        exact = multiply(exactly(target) if exact is None else exact, exactly(np.broadcast_to(class_weight, x.shape)))
+        slope, roundings = slope * class_weight, roundings + 1
+    elif class_weight is not None:
+        factor = factor * class_weight[np.clip(target, 0, classes - 1) if labels is not None else target.argmax(-1)]
     target = target if exact is None else exact.hi
     if target.ndim == 2:
         target = np.where(dropped[:, None], 0.0, target)
     factor = np.where(dropped, 0.0, factor)
-    keeps = semantics.ignored_row == "content"
-    return Problem(x, target, factor, weight, dropped, slope * factor[:, None], roundings, keeps)
+    return Problem(x, target, factor, weight, dropped, slope * factor[:, None], roundings)
 
 
-def _smoothed(spec: Loss, target: NDArray, classes: int, smoothing: float) -> DD:
-    """Return (1 - e) t + e / n, rounded nowhere; of labels the same of their one-hot rows."""
+def _smoothed(spec: Loss, target: NDArray, shape: tuple[int, ...], options: Options) -> DD:
+    """Return (1 - e) t + e / n, rounded nowhere; of labels the same of their one-hot rows. n counts the classes there are."""
     if target.ndim == 1:
-        target = one_hot_targets(target, classes)
-    outcomes = classes if spec.has_classes else 2
-    share = divide(exactly(np.full_like(target, 1.0)), exactly(np.full_like(target, outcomes)))
-    return add(exactly(target), multiply(exactly(np.full_like(target, smoothing)), add(share, exactly(-target))))
+        target = one_hot_targets(target, shape[-1])
+    there = np.ones(shape) if options.where is None else options.where.astype(np.float64)
+    outcomes = np.broadcast_to(there.sum(-1, keepdims=True) if spec.has_classes else 2.0, shape)
+    share = divide(exactly(there), exactly(outcomes + 0.0))
+    return add(exactly(target), multiply(exactly(np.full(shape, options.label_smoothing)), add(share, exactly(-target))))
 
 
 def one_hot_targets(labels: NDArray, classes: int) -> Array:
     """Return soft targets that put all mass on the labels: shape (*labels.shape, classes)."""
     return (labels[..., None] == np.arange(classes)).astype(np.float64)
+
+
+def rows_of(options: Options, rows: NDArray | list[int]) -> Options:
+    """Return the options of some of the rows of a batch; what is the same for all rows stays."""
+    given = dict(options.given)
+    for name in ("sample_weight", "mask", "where"):
+        if name in given:
+            given[name] = given[name][rows]
+    if "pos_weight" in given and given["pos_weight"].ndim == 2 and len(given["pos_weight"]) > 1:
+        given["pos_weight"] = given["pos_weight"][rows]
+    return Options(**given)
 
 
 def check(spec: Loss, x: Array, options: Options) -> None:

@@ -57,8 +57,9 @@ def scale(a: Array, exponent: int) -> Array:
 
 
 def multiply_scaled(a: Array, b: Array, exponent: NDArray[np.integer]) -> Array:
-    """Return ``a * b * 2^exponent``."""
-    return np.ldexp(a * b, exponent)
+    """Return ``a * b * 2^exponent``, whose factors may be far apart."""
+    mantissa, size = np.frexp(a)
+    return np.ldexp(mantissa * b, size + exponent)
 
 
 def total(a: Array) -> Array:
@@ -74,6 +75,11 @@ def select(condition: np.ndarray, a: Array, b: Array) -> Array:
 def exp_scaled(x: Array, exponent: int) -> Array:
     """Return ``exp(x) * 2^exponent``."""
     return np.exp(x) * 2.0**exponent
+
+
+def expm1(x: Array) -> Array:
+    """Return ``exp(x) - 1``."""
+    return np.expm1(x)
 
 
 def log1p(x: Array) -> Array:

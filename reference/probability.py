@@ -1,5 +1,7 @@
 """Cross-entropy on probabilities: the exact value and closed-form gradients, under every guard of log 0."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from reference.doubledouble import Array
@@ -29,7 +31,7 @@ def binary_cross_entropy(
     Args:
         probabilities: any shape, in [0, 1].
         targets: the same shape, finite.
-        semantics: the guard of log 0.
+        semantics: the guard of log 0, and the gradient there.
         precision: the dtype that is judged.
         am: `reference.doubledouble`, or `reference.plain` to judge float32.
 
@@ -39,36 +41,54 @@ def binary_cross_entropy(
 
     Source: Bishop, Pattern Recognition and Machine Learning (2006), equation 4.90.
     """
-    guard = semantics.log_of_zero
-    one_minus_t = _complement(targets, am)
-    here, inside = _guarded(am.exactly(probabilities), guard, precision, am)
-    if guard.startswith("clip"):
-        there = _complement(np.clip(probabilities, *clip_bounds(precision)), am)
-        if guard.endswith("add_1e-7"):
-            there, _ = _guarded(there, "add_1e-7", precision, am)
-    else:
-        there, _ = _guarded(_complement(probabilities, am), guard, precision, am)
-    log_here = _negative_log(here, guard, am)
-    log_there = (
-        _negative_log(there, guard, am) if guard.endswith("1e-7") else _negative_log_complement(probabilities, guard, am)
-    )
-    value = _sum(_weighted(am.exactly(targets), log_here, am), _weighted(one_minus_t, log_there, am), am)
-    if guard == "floor_100":
+    guard, one_minus_t = semantics.log_of_zero, complement(targets, am)
+    here, there, log_here, log_there, inside = binary_logarithms(probabilities, guard, precision, am)
+    value = sum_of(weighted(am.exactly(targets), log_here, am), weighted(one_minus_t, log_there, am), am)
+    if semantics.gradient_at_guard == "floored_1e-12":
         gradient = _floored_gradient(probabilities, targets, am)
     else:
-        falling = am.negate(_quotient(am.exactly(targets), here, am))
-        gradient = np.where(inside, _sum(falling, _quotient(one_minus_t, there, am), am), 0.0)
+        falling = am.negate(quotient(am.exactly(targets), here, am))
+        rising = quotient(one_minus_t, there, am)
+        if guard == "floor_100":
+            falling, rising = (
+                where_or_zero(above_floor(log_here, am), falling, am),
+                where_or_zero(above_floor(log_there, am), rising, am),
+            )
+        gradient = np.where(inside, sum_of(falling, rising, am), 0.0)
     if semantics.target_gradient == "zero_at_zero":
-        log_here, log_there = _where(targets != 0, log_here, am), _where(targets != 1, log_there, am)
-    target_gradient = _sum(log_here, am.negate(log_there), am)
+        log_here, log_there = where_or_zero(targets != 0, log_here, am), where_or_zero(targets != 1, log_there, am)
+    target_gradient = sum_of(log_here, am.negate(log_there), am)
     undefined = np.isnan(probabilities) | np.isnan(targets)
     value, gradient, target_gradient = (np.where(undefined, np.nan, part) for part in (value, gradient, target_gradient))
     return value, gradient, target_gradient
 
 
+class BinaryLogarithms(NamedTuple):
+    """The arguments of log p and log(1 - p) under a guard of log 0, minus the logarithms, and where p is within a clip."""
+
+    here: Number
+    there: Number
+    log_here: Number
+    log_there: Number
+    inside: np.ndarray
+
+
+def binary_logarithms(p: Array, guard: str, precision: Precision, am: Arithmetic) -> BinaryLogarithms:
+    """Return the logarithms of p and of 1 - p under a guard."""
+    here, inside = guarded(am.exactly(p), guard, precision, am)
+    if guard.startswith("clip"):
+        there = complement(np.clip(p, *clip_bounds(precision)), am)
+        if guard.endswith("add_1e-7"):
+            there, _ = guarded(there, "add_1e-7", precision, am)
+    else:
+        there, _ = guarded(complement(p, am), guard, precision, am)
+    log_there = negative_log(there, guard, am) if guard.endswith("1e-7") else negative_log_complement(p, guard, am)
+    return BinaryLogarithms(here, there, negative_log(here, guard, am), log_there, inside)
+
+
 def _floored_gradient(p: Array, t: Array, am: Arithmetic) -> Array:
     """Return (p - t) / max(p (1 - p), 1e-12)."""
-    spread = am.multiply(am.exactly(p), _complement(p, am))
+    spread = am.multiply(am.exactly(p), complement(p, am))
     spread = am.select(am.high(spread) < SMALLEST_DENOMINATOR, am.exactly(np.full_like(p, SMALLEST_DENOMINATOR)), spread)
     return am.high(am.divide(am.two_sum(p, -t), spread))
 
@@ -100,18 +120,22 @@ def categorical_cross_entropy(
     t, p = am.exactly(targets), am.exactly(probabilities)
     before, after = (semantics.probability_sum == name for name in ("renormalised", "renormalised_after_guard"))
     if before:
-        p, sums = _normalised(p, am)
-    argument, inside = _guarded(p, semantics.log_of_zero, precision, am)
+        p, sums = normalised(p, am)
+    argument, inside = guarded(p, semantics.log_of_zero, precision, am)
     if after:
-        argument, sums = _normalised(argument, am)
-    log_p = _negative_log(argument, semantics.log_of_zero, am)
-    value = _total(_weighted(t, log_p, am), am)
-    slope = _quotient(t, argument, am)
+        argument, sums = normalised(argument, am)
+    log_p = negative_log(argument, semantics.log_of_zero, am)
+    if semantics.log_of_zero == "floor_100":
+        inside = inside & above_floor(log_p, am)
+    value = total_of(weighted(t, log_p, am), am)
+    slope = quotient(t, argument, am)
     if before:
         kept = am.multiply(t, am.divide(p, argument)) if semantics.log_of_zero.endswith("add_1e-7") else t
-        gradient = _through_normalisation(_where(inside, slope, am), _where(inside, kept, am), sums, probabilities, am)
+        gradient = through_normalisation(
+            where_or_zero(inside, slope, am), where_or_zero(inside, kept, am), sums, probabilities, am
+        )
     elif after:
-        gradient = np.where(inside, _through_normalisation(slope, t, sums, probabilities, am), 0.0)
+        gradient = np.where(inside, through_normalisation(slope, t, sums, probabilities, am), 0.0)
     else:
         gradient = np.where(inside, -am.high(slope), 0.0)
     target_gradient = am.high(log_p).copy()
@@ -123,13 +147,13 @@ def categorical_cross_entropy(
     return results
 
 
-def _normalised(p: Number, am: Arithmetic) -> tuple[Number, Number]:
+def normalised(p: Number, am: Arithmetic) -> tuple[Number, Number]:
     """Return p / P and P, the sum of the row."""
     sums = am.each(lambda part: part[:, None] + np.zeros_like(am.high(p)), am.total(p))
     return am.divide(p, sums), sums
 
 
-def _through_normalisation(slope: Number, kept: Number, sums: Number, p: Array, am: Arithmetic) -> Array:
+def through_normalisation(slope: Number, kept: Number, sums: Number, p: Array, am: Arithmetic) -> Array:
     """Return (sum_k h_k - h_i / q_i) / P: the slope h / q with respect to q = p / P carried back to p.
 
     Args:
@@ -141,21 +165,21 @@ def _through_normalisation(slope: Number, kept: Number, sums: Number, p: Array, 
     """
     far = np.abs(am.high(slope)) >= LARGE  # no guard is active there, and h / (q P) is t / p
     mean = am.each(lambda part: part[:, None] + np.zeros_like(p), am.total(kept))
-    result = am.high(_quotient(am.add(mean, am.negate(_where(~far, slope, am))), sums, am))
+    result = am.high(quotient(am.add(mean, am.negate(where_or_zero(~far, slope, am))), sums, am))
     return np.where(far, -am.high(kept) / p, result)
 
 
-def _where(condition: np.ndarray, a: Number, am: Arithmetic) -> Number:
+def where_or_zero(condition: np.ndarray, a: Number, am: Arithmetic) -> Number:
     """Return a where the condition holds, else 0."""
     return am.select(condition, a, am.exactly(np.zeros(condition.shape)))
 
 
-def _complement(p: Array, am: Arithmetic) -> Number:
+def complement(p: Array, am: Arithmetic) -> Number:
     """Return 1 - p exactly."""
     return am.two_sum(np.ones_like(p), -p)
 
 
-def _guarded(p: Number, guard: str, precision: Precision, am: Arithmetic) -> tuple[Number, np.ndarray]:
+def guarded(p: Number, guard: str, precision: Precision, am: Arithmetic) -> tuple[Number, np.ndarray]:
     """Return the argument of the logarithm in place of ``p``, and where its derivative with respect to ``p`` is one."""
     low, high = clip_bounds(precision)
     whole = am.high(p)
@@ -174,7 +198,7 @@ def clip_bounds(precision: Precision) -> tuple[float, float]:
     return float(kind(EPSILON)), float(kind(1) - kind(EPSILON))
 
 
-def _negative_log(p: Number, guard: str, am: Arithmetic) -> Number:
+def negative_log(p: Number, guard: str, am: Arithmetic) -> Number:
     """Return -log p, at most 100 where that is the guard; +inf at 0, NaN below it or at NaN."""
     whole = am.high(p)
     usable = (whole > 0) & np.isfinite(whole)
@@ -183,12 +207,17 @@ def _negative_log(p: Number, guard: str, am: Arithmetic) -> Number:
     return _floored(am.select(usable, result, am.exactly(special)), guard, am)
 
 
-def _negative_log_complement(p: Array, guard: str, am: Arithmetic) -> Number:
+def negative_log_complement(p: Array, guard: str, am: Arithmetic) -> Number:
     """Return -log(1 - p) without rounding 1 - p, at most 100 where that is the guard; +inf at 1, NaN above it or at NaN."""
     usable = (p < 1) & np.isfinite(p)
     result = am.negate(am.log1p(am.exactly(np.where(usable, -p, 0.0))))
     special = np.where(p == 1, np.inf, np.where(p == -np.inf, -np.inf, np.nan))
     return _floored(am.select(usable, result, am.exactly(special)), guard, am)
+
+
+def above_floor(log: Number, am: Arithmetic) -> np.ndarray:
+    """Tell where a floor of -100 leaves the logarithm as it is, given -log p."""
+    return ~(am.high(log) >= FLOOR)
 
 
 def _floored(log: Number, guard: str, am: Arithmetic) -> Number:
@@ -197,7 +226,7 @@ def _floored(log: Number, guard: str, am: Arithmetic) -> Number:
     return log
 
 
-def _weighted(weight: Number, term: Number, am: Arithmetic) -> Number:
+def weighted(weight: Number, term: Number, am: Arithmetic) -> Number:
     """Return weight * term with 0 * inf = 0: a target of 0 takes its term out whatever it holds, save NaN."""
     finite = np.isfinite(am.high(term))
     nothing = am.exactly(np.zeros_like(am.high(term)))
@@ -206,13 +235,13 @@ def _weighted(weight: Number, term: Number, am: Arithmetic) -> Number:
     return am.select((am.high(weight) == 0) & ~np.isnan(am.high(term)), nothing, product)
 
 
-def _sum(a: Number, b: Number, am: Arithmetic) -> Array:
+def sum_of(a: Number, b: Number, am: Arithmetic) -> Array:
     """Return a + b, infinities included."""
     exact, rough = am.high(am.add(a, b)), am.high(a) + am.high(b)
     return np.where(np.isfinite(rough), exact, rough)
 
 
-def _total(terms: Number, am: Arithmetic) -> Array:
+def total_of(terms: Number, am: Arithmetic) -> Array:
     """Return the sum over the last axis, infinities and NaN included."""
     whole = am.high(terms)
     finite = np.isfinite(whole)
@@ -220,11 +249,11 @@ def _total(terms: Number, am: Arithmetic) -> Array:
     return np.where(finite.all(-1), exact, np.where(finite, 0.0, whole).sum(-1))
 
 
-def _quotient(weight: Number, p: Number, am: Arithmetic) -> Number:
+def quotient(weight: Number, p: Number, am: Arithmetic) -> Number:
     """Return weight / p; 0 where the weight is 0, an infinity at p = 0."""
     plain = am.high(weight) / am.high(p)
     usable = (np.abs(plain) < LARGE) & (np.abs(am.high(p)) > 1 / LARGE)
     one = am.exactly(np.ones_like(plain))
-    quotient = am.divide(am.select(usable, weight, one), am.select(usable, p, one))
-    quotient = am.select(usable, quotient, am.exactly(plain))
-    return am.select((am.high(weight) == 0) & ~np.isnan(am.high(p)), am.exactly(np.zeros_like(plain)), quotient)
+    result = am.divide(am.select(usable, weight, one), am.select(usable, p, one))
+    result = am.select(usable, result, am.exactly(plain))
+    return am.select((am.high(weight) == 0) & ~np.isnan(am.high(p)), am.exactly(np.zeros_like(plain)), result)

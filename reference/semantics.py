@@ -25,7 +25,9 @@ class Semantics:
     """
 
     log_of_zero: str = "none"
+    gradient_at_guard: str = "exact"
     probability_sum: str = "as_given"
+    divergence_guard: str = "none"
     masked_class: str = "zero"
     infinite_logit: str = "limit"
     small_loss: str = "relative"
@@ -39,6 +41,10 @@ class Semantics:
     ignored_row: str = "nothing"
     class_weight_of: str = "term"
     focal_alpha: str = "balanced"
+    focal_base: str = "as_given"
+    label_dtype: str = "any"
+    label_column: str = "error"
+    mixed_dtype: str = "value"
     loss_shape: str = "element"
     computation_dtype: str = "input"
 
@@ -56,10 +62,18 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
         "What guards log(p) and log(1 - p) against p = 0 and p = 1?",
         {
             "none": "log(p), -inf at 0",
-            "floor_100": "max(log(p), -100); gradient (p - t) / max(p (1 - p), 1e-12)",
+            "floor_100": "max(log(p), -100)",
             "clip_1e-7": "log(min(max(p, 1e-7), 1 - 1e-7)); no gradient outside",
             "add_1e-7": "log(p + 1e-7) and log(1 - p + 1e-7)",
             "clip_then_add_1e-7": "the clip, then log(p + 1e-7) and log(1 - p + 1e-7); no gradient outside the clip",
+        },
+    ),
+    ChoicePoint(
+        "gradient_at_guard",
+        "What is the gradient of a binary loss where a guard of log 0 acts?",
+        {
+            "exact": "the derivative of the guarded value, 0 where the guard holds it constant",
+            "floored_1e-12": "(p - t) / max(p (1 - p), 1e-12), whatever the guard of the value is",
         },
     ),
     ChoicePoint(
@@ -69,6 +83,14 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
             "as_given": "-sum t log p",
             "renormalised": "p / sum p, then the guard of log 0, then -sum t log p",
             "renormalised_after_guard": "the guard of log 0, then p / sum p, then -sum t log p",
+        },
+    ),
+    ChoicePoint(
+        "divergence_guard",
+        "What guards the logarithms of a divergence, log(t / p), against probabilities of 0?",
+        {
+            "none": "nothing: +inf where p = 0 and t > 0",
+            "clip_both_1e-7": "t and p are both clipped to [1e-7, 1], outside the logarithm too; no gradient outside",
         },
     ),
     ChoicePoint(
@@ -111,6 +133,7 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
             "exact": "-log p",
             "none": "there is none: targets are constants",
             "zero_at_zero": "-log p, but 0 where the target is 0; log(1 - p) likewise where 1 - t is 0",
+            "nan_at_zero": "of a divergence, 1 + log(t / p): NaN where the target is 0",
         },
     ),
     ChoicePoint(
@@ -160,7 +183,11 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
     ChoicePoint(
         "ignored_row",
         "What does a masked or ignored row that holds NaN or an infinity add to the loss?",
-        {"nothing": "nothing: as if it were not there", "content": "0 * NaN = NaN"},
+        {
+            "nothing": "nothing: as if it were not there",
+            "content": "0 * NaN = NaN, to loss and gradient",
+            "content_gradient": "nothing to the loss, 0 * NaN = NaN to the gradient",
+        },
     ),
     ChoicePoint(
         "class_weight_of",
@@ -176,9 +203,41 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
         {"balanced": "alpha the positive outcome, 1 - alpha the negative one", "uniform": "alpha both"},
     ),
     ChoicePoint(
+        "label_dtype",
+        "Which integer dtypes may labels have?",
+        {
+            "any": "any",
+            "int64": "int64; another is an error",
+            "int64_uint8": "int64 and uint8; another is an error",
+            "int32_int64": "int32 and int64; another is an error",
+        },
+    ),
+    ChoicePoint(
+        "label_column",
+        "What are labels of shape (rows, 1)?",
+        {"error": "an error", "squeezed": "labels of shape (rows,)"},
+    ),
+    ChoicePoint(
+        "mixed_dtype",
+        "What are targets of another floating dtype than the prediction?",
+        {"value": "the numbers that they hold", "error": "an error"},
+    ),
+    ChoicePoint(
+        "focal_base",
+        "Does a clip of probabilities also act in the factor (1 - p)^gamma of a focal loss?",
+        {
+            "as_given": "no, in the logarithm alone: (1 - p)^gamma of p as it was given, or renormalised",
+            "guarded": "yes: (1 - p)^gamma of the clipped p",
+        },
+    ),
+    ChoicePoint(
         "loss_shape",
-        "What does a loss of independent outcomes return without a reduction?",
-        {"element": "one loss for each outcome", "row_mean": "their mean over the last axis"},
+        "What does a loss of independent outcomes, or a divergence, return without a reduction?",
+        {
+            "element": "one loss for each outcome; the divergence of each row",
+            "row_mean": "the mean of the outcomes over the last axis",
+            "term": "of a divergence, each term of its sum: the mean is over the terms, not the rows",
+        },
     ),
     ChoicePoint(
         "computation_dtype",
@@ -187,6 +246,8 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
             "input": "that of the prediction",
             "float32": "float32, whatever the prediction is",
             "float32_result": "that of the prediction, but the loss and its upstream gradient pass through float32",
+            "float32_reduced": "that of the prediction, but sums and means of losses are float32",
+            "float64_result": "that of the prediction, but the loss is returned as float64",
         },
     ),
 )

@@ -21,8 +21,8 @@ def gate(results: Sequence[ResultFile], problems: Sequence[str], required: Seque
         required: names of adapters that must have a result file.
 
     Returns:
-        The exit code, highest first: 3 incomplete, 1 news (crash, defect, changed, fixed, stale expectation), 0 as
-        expected; and the reasons of every code that applies, one sentence each, worst first.
+        The exit code, highest first: 3 incomplete, 1 news (crash, defect, changed, fixed, stale expectation, idle
+        documented choice), 0 as expected; and the reasons of every code that applies, one sentence each, worst first.
     """
     incomplete = [*_missing(results, required), *problems]
     for result in results:
@@ -69,7 +69,7 @@ def _unfinished(result: ResultFile) -> list[str]:
 
 
 def _failing(results: Sequence[ResultFile]) -> list[str]:
-    """Return the news: a sentence per file and failing verdict, worst verdict first, then the stale expectations."""
+    """Return the news: a sentence per file and failing verdict, worst first, then stale expectations and idle choices."""
     reasons = []
     failing = [[record for record in result.records if record.verdict in FAILING] for result in results]
     for verdict in VERDICTS:
@@ -80,6 +80,8 @@ def _failing(results: Sequence[ResultFile]) -> list[str]:
     for result in results:
         for stale in result.footer.stale if result.footer else []:
             reasons.append(f"{result.path.name} has a stale expectation, which matches no question: {printable(stale)}.")
+        for idle in result.footer.idle if result.footer else []:
+            reasons.append(f"{result.path.name} has an idle documented choice, which no answer shows: {printable(idle)}.")
     return reasons
 
 
@@ -90,6 +92,6 @@ def name_question(record: Record) -> str:
 
 def _count(count: int, verdict: str) -> str:
     """Return "1 defect", "2 crashes", "3 changed results"."""
-    noun = {"crash": "crash", "defect": "new defect", "changed": "changed result", "fixed": "fixed defect"}[verdict]
+    noun = {"crash": "crash", "defect": "new defect", "changed": "changed result", "fixed": "fixed result"}[verdict]
     plural = "es" if noun == "crash" else "s"
     return f"{count:,} {noun}{plural if count > 1 else ''}"

@@ -13,7 +13,7 @@ from reports import merge, sections
 from reports.gate import AS_EXPECTED, INCOMPLETE, gate
 from reports.record import FAILING, VERDICTS, Verdict
 from reports.results import ResultFile
-from reports.wording import MEANINGS, SYMBOLS, format_error
+from reports.wording import MEANINGS, OUTCOMES, SYMBOLS, format_error
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -60,6 +60,7 @@ def _make_content(
         "semantics": sections.make_semantics(results),
         "choice_points": list(sections.choice_points(results).values()),
         "sources": sections.make_sources(results),
+        "wrong_helpers": sections.make_wrong_helpers(results),
         "saturation": sections.make_saturation(results),
         "certificates": merge.all_certificates(results),
         "clauses": sections.group_clauses(clauses),
@@ -75,6 +76,9 @@ def make_headline(code: int, results: Sequence[ResultFile]) -> str:
     news = [_count(counts[verdict], verdict) for verdict in VERDICTS if verdict in FAILING and counts[verdict]]
     if stale:
         news.append(f"{stale:,} stale expectation{'s' if stale > 1 else ''}")
+    idle = sum(len(result.footer.idle) for result in results if result.footer)
+    if idle:
+        news.append(f"{idle:,} idle documented choice{'s' if idle > 1 else ''}")
     if code == AS_EXPECTED:
         return f"As expected: no new defect, no crash and no change in {questions}."
     found = f"{', '.join(news) or 'no failure so far'} in {questions}"
@@ -103,6 +107,7 @@ def _environment() -> Environment:
     environment.globals.update(
         SYMBOLS=SYMBOLS,
         MEANINGS=MEANINGS,
+        OUTCOMES=OUTCOMES,
         VERDICTS=VERDICTS,
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -8,7 +8,7 @@ from operator import attrgetter
 import msgspec
 
 from reports.gate import gate
-from reports.record import VERDICTS, CertificateLine, ClauseInfo, Footer, Header, Number, Record, Verdict
+from reports.record import VERDICTS, CertificateLine, ClauseInfo, Footer, Header, Misuse, Number, Record, Verdict
 from reports.results import ResultFile
 
 SHOWN: tuple[Verdict, ...] = VERDICTS[: VERDICTS.index("documented divergence") + 1]
@@ -23,6 +23,7 @@ class MergedFile(msgspec.Struct, frozen=True):
     name: str
     header: Header
     records: list[Record]
+    misuses: list[Misuse]
     footer: Footer | None
 
 
@@ -110,7 +111,7 @@ def merge(results: Sequence[ResultFile], problems: Sequence[str], required: Sequ
     """Return the merged data; `msgspec.json.encode` writes it, the report's HTML shows it."""
     code, reasons = gate(results, problems, required)
     files = [
-        MergedFile(name, result.header, result.records, result.footer)
+        MergedFile(name, result.header, result.records, result.misuses, result.footer)
         for name, result in zip(name_columns(results), results, strict=True)
     ]
     return Merged(code, reasons, list(problems), dict(count_verdicts(results)), files)

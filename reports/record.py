@@ -1,7 +1,7 @@
-"""The types of a result file: a header, a record for each question, a footer. Imports nothing of the project."""
+"""The types of a result file: header, a record for each question, misuses, footer. Imports nothing of the project."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -20,16 +20,35 @@ def number(x: float) -> Number:
 
 
 Verdict = Literal[
-    "conforms", "documented divergence", "known defect", "fixed", "changed", "defect", "crash", "unsupported", "not run"
+    "conforms",
+    "documented divergence",
+    "undocumented divergence",
+    "known defect",
+    "fixed",
+    "changed",
+    "defect",
+    "crash",
+    "unsupported",
+    "not run",
 ]
 
 VERDICTS: tuple[Verdict, ...] = (
-    "crash", "defect", "changed", "fixed", "known defect", "documented divergence", "not run", "unsupported", "conforms"
+    "crash", "defect", "changed", "fixed", "known defect", "undocumented divergence", "documented divergence", "not run",
+    "unsupported", "conforms",
 )  # fmt: skip
 """Worst first."""
 
 FAILING: frozenset[Verdict] = frozenset({"crash", "defect", "changed", "fixed"})
 """The verdicts that fail the gate: news, good or bad."""
+
+
+class Signature(Struct, frozen=True):
+    """What a loss takes: the kinds of its prediction and target, and its options. ``prefix`` begins the ids of its clauses."""
+
+    prefix: str
+    prediction: str
+    target: str
+    options: list[str]
 
 
 class ClauseInfo(Struct, frozen=True):
@@ -41,7 +60,10 @@ class ClauseInfo(Struct, frozen=True):
 
 
 class BindingInfo(Struct, frozen=True):
-    """One public API as the adapter declares it; ``semantics`` holds only what differs from the mathematics."""
+    """One public API as the adapter declares it; ``semantics`` holds only what differs from the mathematics.
+
+    ``composition``: no call of one API, but an expression of several. ``imports`` are the lines that the source needs.
+    """
 
     loss: str
     api: str
@@ -52,6 +74,9 @@ class BindingInfo(Struct, frozen=True):
     gradient_form: str
     documentation: str
     textbook: bool
+    composition: bool = False
+    reductions: list[str] = []
+    imports: list[str] = []
 
 
 class ChoicePointInfo(Struct, frozen=True):
@@ -60,6 +85,20 @@ class ChoicePointInfo(Struct, frozen=True):
     id: str
     question: str
     alternatives: dict[str, str]
+
+
+class DataKindInfo(Struct, frozen=True):
+    """One kind of data that a user has, for the table of wrong helpers.
+
+    ``loss`` is the one that is meant, ``right`` the one whose APIs take the data as they are, "" if none does. ``case`` is
+    the worked case that every other API was given. ``lesson`` says what to do with the data.
+    """
+
+    name: str
+    loss: str
+    right: str
+    case: str
+    lesson: str
 
 
 class CertificateLine(Struct, frozen=True):
@@ -73,7 +112,18 @@ class CertificateLine(Struct, frozen=True):
     witness: str
 
 
-class Header(Struct, frozen=True, tag="header", tag_field="kind"):
+class Specification(Struct, frozen=True):
+    """What was specified: ``losses`` maps each loss to its formula, ``options`` and ``reductions`` each name to its meaning."""
+
+    losses: dict[str, str]
+    clauses: list[ClauseInfo]
+    choice_points: list[ChoicePointInfo]
+    signatures: dict[str, Signature] = {}
+    options: dict[str, str] = {}
+    reductions: dict[str, str] = {}
+
+
+class Header(Specification, frozen=True, kw_only=True, tag="header", tag_field="kind"):
     """The first line of a result file: what was run, where, and what the specification was."""
 
     suite_version: str
@@ -91,17 +141,16 @@ class Header(Struct, frozen=True, tag="header", tag_field="kind"):
     selection: str
     questions: Annotated[int, Meta(ge=0)]
     started: str
-    losses: dict[str, str]
-    clauses: list[ClauseInfo]
     bindings: list[BindingInfo]
-    choice_points: list[ChoicePointInfo]
     certificate: list[CertificateLine]
+    data_kinds: list[DataKindInfo] = []
 
 
 class Finding(Struct, frozen=True):
     """Why a question does not conform, on the smallest case that shows it.
 
-    ``got`` and ``expected`` are what the framework and the reference say of the ``quantity`` on that case.
+    ``options`` are those of the call. ``got`` and ``expected`` are what the framework and the reference say of the
+    ``quantity`` on that case.
     ``error_over_bound`` is the error in units of the derived bound, ``error_ulp`` in units in the last place.
     """
 
@@ -111,6 +160,7 @@ class Finding(Struct, frozen=True):
     quantity: str
     prediction: str
     target: str
+    options: str
     got: str
     expected: str
     error_ulp: Number
@@ -145,16 +195,42 @@ class Record(Struct, frozen=True, tag="record", tag_field="kind"):
     finding: Finding | None = None
 
 
+MisuseOutcome = Literal["silently wrong", "wrong shape", "wrong with a warning", "crash", "raises", "harmless"]
+
+MISUSE_OUTCOMES: tuple[MisuseOutcome, ...] = get_args(MisuseOutcome)
+"""Worst first."""
+
+
+class Misuse(Struct, frozen=True, tag="misuse", tag_field="kind", omit_defaults=True):
+    """What an API of one loss does with ``data`` that are not its own; no question, and without a verdict.
+
+    ``got`` and ``expected`` are the first two losses of the case that `DataKindInfo` has, or their shapes where these cannot
+    be compared. ``factor`` is the mean of all that was got over the mean of what was expected, None where nothing was got.
+    ``message`` is the exception or the warning.
+    """
+
+    data: str
+    loss: str
+    api: str
+    outcome: MisuseOutcome
+    got: str = ""
+    expected: str = ""
+    factor: Number | None = None
+    message: str = ""
+
+
 class Footer(Struct, frozen=True, tag="footer", tag_field="kind"):
     """The last line of a result file: present only if the run came to its end.
 
     Seconds: in the framework's own calls, in its compilers, in the suite itself, and by the clock.
-    ``stale`` lists the expectations that matched no question of a whole run.
+    ``stale`` lists the expectations that matched no question of a whole run, ``idle`` the documented choices of a binding
+    that none of its answers showed.
     """
 
     records: Annotated[int, Meta(ge=0)]
     complete: bool
     stale: list[str]
+    idle: list[str]
     rows: int
     framework_seconds: float
     compile_seconds: float
@@ -162,5 +238,5 @@ class Footer(Struct, frozen=True, tag="footer", tag_field="kind"):
     wall_seconds: float
 
 
-Line = Header | Record | Footer
+Line = Header | Record | Misuse | Footer
 """One line of a result file."""

@@ -4,12 +4,12 @@ import gc
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from reports.record import SPECIFICATION_VERSION, Footer, Header, Line, Record
+from reports.record import SPECIFICATION_VERSION, Footer, Header, Line, Misuse, Record
 
 PROBLEMS_NAMED = 5
 """How many unreadable lines of one file are named one by one; the others are counted."""
@@ -37,6 +37,7 @@ class ResultFile:
     header: Header
     records: list[Record]
     footer: Footer | None
+    misuses: list[Misuse] = field(default_factory=list)
 
 
 def encode(line: Line) -> bytes:
@@ -82,12 +83,12 @@ def _read_file(path: Path) -> tuple[ResultFile | None, list[str]]:
             header, problem = _read_header(first)
             if header is None:
                 return None, [f"{path}, line 1: {problem}"]
-            records, footer, problems = _read_lines(stream)
+            records, misuses, footer, problems = _read_lines(stream)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return None, [f"{path}: cannot be read ({_one_line(reason)}); give the path of a result file"]
     named = [f"{path}, line {line}: {text}" for line, text in [(1, problem), *problems] if text]
-    return ResultFile(path, header, records, footer), named
+    return ResultFile(path, header, records, footer, misuses), named
 
 
 def _read_header(line: bytes) -> tuple[Header | None, str]:
@@ -113,9 +114,10 @@ def _read_header(line: bytes) -> tuple[Header | None, str]:
     return header, newer
 
 
-def _read_lines(stream: Iterable[bytes]) -> tuple[list[Record], Footer | None, list[tuple[int, str]]]:
-    """Return the records and the footer that follow a header, and the problems with the number of their line."""
+def _read_lines(stream: Iterable[bytes]) -> tuple[list[Record], list[Misuse], Footer | None, list[tuple[int, str]]]:
+    """Return the records, misuses and footer that follow a header, and the problems with the number of their line."""
     records: list[Record] = []
+    misuses: list[Misuse] = []
     footer: Footer | None = None
     problems: list[tuple[int, str]] = []
     number, decode = 1, _DECODER.decode
@@ -129,6 +131,8 @@ def _read_lines(stream: Iterable[bytes]) -> tuple[list[Record], Footer | None, l
             problems.append((number, "the file goes on after its footer; keep one run in one file"))
         elif type(line) is Record:
             records.append(line)
+        elif type(line) is Misuse:
+            misuses.append(line)
         elif type(line) is Footer:
             footer = line
         else:
@@ -136,7 +140,7 @@ def _read_lines(stream: Iterable[bytes]) -> tuple[list[Record], Footer | None, l
     if footer is not None and footer.records != len(records):
         counted = f"the footer counts {footer.records} records and {len(records)} can be read; run the suite again"
         problems.append((number, counted))
-    return records, footer, _shorten(problems)
+    return records, misuses, footer, _shorten(problems)
 
 
 def _describe_damage(text: bytes, error: BaseException) -> str:

@@ -16,7 +16,7 @@ def make_schema() -> str:
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A line of a Crossproof result file",
-        "description": "A result file is JSON Lines: a header, a record for each question, a footer if the run ended.",
+        "description": "A result file is JSON Lines: a header, a record for each question, misuses, a footer if the run ended.",
         "$comment": f"specification {SPECIFICATION_VERSION}",
         **msgspec.json.schema(Line),
     }

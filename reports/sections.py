@@ -1,16 +1,30 @@
 """The sections of the report as plain data: what each table and list has in it. Knows nothing of HTML."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from math import inf, log
 
 import msgspec
 
 from reports import merge
-from reports.record import BindingInfo, ChoicePointInfo, ClauseInfo, Record, Verdict
+from reports.record import (
+    MISUSE_OUTCOMES,
+    BindingInfo,
+    ChoicePointInfo,
+    ClauseInfo,
+    DataKindInfo,
+    Misuse,
+    MisuseOutcome,
+    Number,
+    Record,
+    Verdict,
+)
 from reports.results import ResultFile
 
+DIVERGENCES: frozenset[Verdict] = frozenset({"undocumented divergence", "documented divergence"})
+"""The verdicts of another alternative of a choice point: findings, but nothing wrong."""
 GROUP_SIZE, VARIANT_SIZE = 1_500, 1_000
 """About how many bytes of the page a finding group and each of its variants take beside their texts."""
 
@@ -99,9 +113,9 @@ class Worst:
 
 
 def worst_first(causes: Sequence[merge.Cause]) -> list[Worst]:
-    """Return what is wrong in a line each, worst first: documented divergences are not wrong."""
+    """Return what is wrong in a line each, worst first: divergences are not wrong."""
     lines: dict[tuple[Verdict, str, str], Worst] = {}
-    for cause in takewhile(lambda cause: cause.verdict != "documented divergence", causes):
+    for cause in takewhile(lambda cause: cause.verdict not in DIVERGENCES, causes):
         for group in cause.groups:
             finding = group.worst.finding
             statement = finding.statement if finding and not cause.reason else ""
@@ -227,3 +241,78 @@ def group_clauses(clauses: Iterable[ClauseInfo]) -> dict[str, list[ClauseInfo]]:
     for clause in clauses:
         grouped[merge.clause_order(clause.id)[0]].append(clause)
     return dict(grouped)
+
+
+@dataclass(frozen=True)
+class Misused:
+    """What some APIs do alike with one kind of data: the worst line of theirs, their names by column, their factors."""
+
+    worst: Misuse
+    apis: dict[int, list[str]]
+    factors: dict[str, Number]
+
+    @property
+    def callers(self) -> list[tuple[list[int], list[str]]]:
+        """The names, each list once, with the columns that have it."""
+        columns: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+        for column, apis in self.apis.items():
+            columns[tuple(apis)].append(column)
+        return [(found, list(apis)) for apis, found in columns.items()]
+
+
+@dataclass(frozen=True)
+class WrongHelpers:
+    """One kind of data given to the APIs that do not expect it: the answers worst first.
+
+    ``counts`` has the number of APIs with each outcome, and ``instead`` the API to call, "" if there is none, by column.
+    """
+
+    kind: DataKindInfo
+    counts: list[Counter[MisuseOutcome]]
+    instead: list[str]
+    rows: list[Misused]
+
+
+def make_wrong_helpers(results: Sequence[ResultFile]) -> list[WrongHelpers]:
+    """Return a table for each kind of data, in the order of the headers."""
+    kinds = {kind: None for result in results for kind in result.header.data_kinds}
+    return [_make_wrong_helpers(kind, results) for kind in kinds]
+
+
+def _make_wrong_helpers(kind: DataKindInfo, results: Sequence[ResultFile]) -> WrongHelpers:
+    measured = [(column, line) for column, result in enumerate(results) for line in _measured(kind, result)]
+    counts = [Counter(line.outcome for line in _measured(kind, result)) for result in results]
+    rows: dict[tuple[str, ...], Misused] = {}
+    for column, line in sorted(measured, key=lambda item: _harm(item[1])):
+        row = rows.setdefault(_alike(line), Misused(line, {}, {}))
+        row.apis.setdefault(column, []).append(line.api)
+        if line.factor is not None:
+            row.factors.setdefault(_two_digits(line.factor), line.factor)
+    return WrongHelpers(kind, counts, [_instead(kind, result) for result in results], list(rows.values()))
+
+
+def _measured(kind: DataKindInfo, result: ResultFile) -> list[Misuse]:
+    return [line for line in result.misuses if line.data == kind.name and kind in result.header.data_kinds]
+
+
+def _alike(line: Misuse) -> tuple[str, ...]:
+    """Return what the lines of a row share: the loss, and where numbers can be compared two digits of the factor."""
+    if line.factor is None:
+        return (line.outcome,)
+    return (line.outcome, line.loss, *([] if line.outcome == "wrong shape" else [_two_digits(line.factor)]))
+
+
+def _two_digits(factor: Number) -> str:
+    return factor if isinstance(factor, str) else f"{factor:.1e}"
+
+
+def _harm(line: Misuse) -> tuple[int, float]:
+    """Return a key that sorts the worst first: the farther off the worse, but NaN and infinity are seen and come last."""
+    off = abs(log(abs(line.factor))) if isinstance(line.factor, float) and line.factor else inf
+    return MISUSE_OUTCOMES.index(line.outcome), 1.0 if isinstance(line.factor, str) else -off
+
+
+def _instead(kind: DataKindInfo, result: ResultFile) -> str:
+    """Return the first API of the right loss, else of the one that is meant."""
+    declared = [binding for binding in result.header.bindings if not binding.textbook]
+    return next((binding.api for loss in (kind.right, kind.loss) for binding in declared if binding.loss == loss), "")

@@ -20,13 +20,14 @@ STYLES: dict[Verdict, str] = {
     "changed": "bold yellow",
     "fixed": "bold cyan",
     "known defect": "yellow",
+    "undocumented divergence": "cyan",
     "documented divergence": "blue",
     "conforms": "green",
 }
 
 
 def terminal_summary(results: Sequence[ResultFile]) -> RenderableType:
-    """Return what a run found, for a `rich` console: verdict counts, failing questions, known defects by reason."""
+    """Return what a run found, for a `rich` console: verdict counts, failing questions, what is listed by reason."""
     records = [record for result in results for record in result.records]
     groups = [group for cause in make_causes(results) if cause.verdict in FAILING for group in cause.groups]
     failing = [variant for group in groups for variant in group.variants]
@@ -35,11 +36,17 @@ def terminal_summary(results: Sequence[ResultFile]) -> RenderableType:
     if len(failing) > SHOWN:
         questions = sum(len(variant.records) for variant in failing[SHOWN:])
         parts.append(Text(f"\n{questions:,} more questions fail: the report and the result files have them all."))
-    parts += _known_defects(records)
+    parts += _listed(records, "known defect")
+    parts += _listed(records, "undocumented divergence")
     parts += [
         Text(f"stale: the expectation {stale} matches no question; delete it", "bold yellow")
         for result in results
         for stale in (result.footer.stale if result.footer else [])
+    ]
+    parts += [
+        Text(f"idle: {idle}, but no answer shows it; delete it from the declaration", "bold yellow")
+        for result in results
+        for idle in (result.footer.idle if result.footer else [])
     ]
     return Group(*parts)
 
@@ -66,11 +73,11 @@ def _failure(variant: Variant) -> Text:
         f"{format_error(finding.error_over_bound)} x bound"
     )
     text.append(f"\n  clause: {finding.statement}")
-    text.append(f"\n  case {finding.case}: prediction {finding.prediction}, target {finding.target}")
+    text.append(f"\n  case {finding.case}: prediction {finding.prediction}, target {finding.target} {finding.options}".rstrip())
     return text.append(f"\n  ask again: {finding.command}")
 
 
-def _known_defects(records: Iterable[Record]) -> list[Text]:
-    """Return the known defects, counted by reason, the most frequent first."""
-    reasons = Counter(record.reason or "without a reason" for record in records if record.verdict == "known defect")
-    return [Text(f"known defect, {count:,} x: {reason}", STYLES["known defect"]) for reason, count in reasons.most_common()]
+def _listed(records: Iterable[Record], verdict: Verdict) -> list[Text]:
+    """Return what expectations list under a verdict, counted by reason, the most frequent first."""
+    reasons = Counter(record.reason or "without a reason" for record in records if record.verdict == verdict)
+    return [Text(f"{verdict}, {count:,} x: {reason}", STYLES[verdict]) for reason, count in reasons.most_common()]

@@ -1,6 +1,6 @@
 """How verdicts and errors are written, on the page and in the terminal."""
 
-from reports.record import Number, Verdict
+from reports.record import MisuseOutcome, Number, Verdict
 
 SYMBOLS: dict[Verdict, str] = {
     "crash": "‼",
@@ -8,6 +8,7 @@ SYMBOLS: dict[Verdict, str] = {
     "changed": "Δ",
     "fixed": "↑",
     "known defect": "!",
+    "undocumented divergence": "≢",
     "documented divergence": "≠",
     "not run": "○",
     "unsupported": "–",  # noqa: RUF001
@@ -18,14 +19,26 @@ SYMBOLS: dict[Verdict, str] = {
 MEANINGS: dict[Verdict, str] = {
     "crash": "the framework died, or raised what no expectation lists",
     "defect": "breaks a clause, and nothing explains it",
-    "changed": "a known defect that now behaves in another way",
-    "fixed": "a known defect that no longer happens: delete its expectation",
+    "changed": "does something else than its expectation lists",
+    "fixed": "what its expectation lists no longer happens: delete it",
     "known defect": "breaks a clause as an expectation lists",
+    "undocumented divergence": "picks another alternative of a choice point, as an expectation lists; its documentation is silent",
     "documented divergence": "differs from the mathematics as its documentation says",
     "not run": "not asked in this run",
     "unsupported": "the API does not have it",
     "conforms": "within the derived bound",
 }
+
+
+OUTCOMES: dict[MisuseOutcome, str] = {
+    "silently wrong": "another number in the shape of the loss, without a word",
+    "wrong shape": "no result that could be the loss; a mean over it hides that",
+    "wrong with a warning": "another number, and a warning",
+    "crash": "the process died, or the measurement",
+    "raises": "an error: nothing goes wrong unseen",
+    "harmless": "within the bound of the right loss",
+}
+"""What becomes of data that are not an API's own."""
 
 
 def format_error(error: Number) -> str:

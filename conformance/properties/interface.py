@@ -78,12 +78,12 @@ def shape_and_dtype(trial: Trial, batch: Batch) -> list[Judgement]:
     shape = batch.prediction.shape[:-1] if per_row else batch.prediction.shape
     answer = trial.ask(batch)
     judgements = [
-        _described(batch, answer, "value", f"{trial.precision} {shape}"),
+        _described(batch, answer, "value", f"{trial.value_dtype} {shape}"),
         _described(batch, answer, "gradient", f"{trial.dtype} {batch.prediction.shape}"),
     ]
     for reduction in ("sum", "mean") if "reduction" in trial.binding.options else ():
         reduced = trial.call(batch.prediction, batch.target, reduction=reduction)
-        judgements.append(_described(batch, reduced, "value", f"{trial.precision} ()", under=f" under {reduction}"))
+        judgements.append(_described(batch, reduced, "value", f"{trial.reduced_dtype} ()", under=f" under {reduction}"))
     return judgements
 
 

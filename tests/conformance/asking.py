@@ -25,7 +25,7 @@ def ask(
     """Return the records of one binding alone, of the clauses with these numbers, all without any."""
     adapter = Adapter("asked", "asked", using, (binding,))
     examination = Examination(adapter, device, PROFILES["quick"], Expectations(entries, VERSIONS))
-    return [answer(examination, question)[0] for question in asked(adapter, *clauses)]
+    return [answer(examination, question).record for question in asked(adapter, *clauses)]
 
 
 def asked(adapter: Adapter, *clauses: int) -> list[Question]:

@@ -44,7 +44,7 @@ ASKED = [
 
 def find(adapter: Adapter, question: str) -> Finding | None:
     (asked,) = questions(adapter, question=question)
-    return answer(Examination(adapter, "cpu", PROFILES["quick"], Expectations((), {})), asked)[0].finding
+    return answer(Examination(adapter, "cpu", PROFILES["quick"], Expectations((), {})), asked).record.finding
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def examine(binding: Binding, dtypes: tuple[str, ...]) -> Iterator[Record]:
     examination = Examination(adapter, "cpu", PROFILES["default"], Expectations((), {}))
     asked = [question for question in questions(adapter) if question.dtype in dtypes]
     for question in sorted(asked, key=_cost):
-        yield answer(examination, question)[0]
+        yield answer(examination, question).record
 
 
 def _cost(question: Question) -> int:

@@ -8,9 +8,9 @@ from adapters.binding import implements
 from adapters.framework import Call, Loss, Outcome, describe_error, private_copy, same_bytes
 
 
-def value_and_gradient(loss, prediction, target, cotangent=None):
+def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None):
     """Return the value, the gradient with respect to the prediction, and None."""
-    value, gradient = loss(prediction, target)
+    value, gradient = loss(prediction, target, **(arrays or {}))
     upstream = np.ones_like(value) if cotangent is None else cotangent
     return value, gradient * upstream[..., None], None
 
@@ -22,6 +22,7 @@ class Tiny:
     packages = ("numpy",)
     modes = ("eager",)
     dtypes = ("float32",)
+    environment: Mapping[str, str] = {}
     value_and_gradient = staticmethod(value_and_gradient)
 
     def devices(self) -> Mapping[str, str]:
@@ -33,7 +34,7 @@ class Tiny:
         prediction, target = private_copy(call.prediction), private_copy(call.target)
         try:
             with np.errstate(all="ignore"):
-                value, gradient, nothing = value_and_gradient(loss, prediction, target, call.cotangent)
+                value, gradient, nothing = value_and_gradient(loss, prediction, target, call.cotangent, call.arrays)
         except Exception as error:
             return Outcome(error=describe_error(error))
         intact = same_bytes(call.prediction, prediction) and same_bytes(call.target, target)

@@ -98,5 +98,10 @@ def clipped_and_added_binary(p, t):
 
 def floored_binary(p, t):
     log_p, log_q = np.maximum(np.log(p), -100), np.maximum(np.log1p(-p), -100)
-    gradient = (p - t) / np.maximum(p * (1 - p), p.dtype.type(np.float32(1e-12)))
-    return -(t * log_p + (1 - t) * log_q), gradient, log_q - log_p
+    falling, rising = np.where(log_p > -100, -t / p, 0), np.where(log_q > -100, (1 - t) / (1 - p), 0)
+    return -(t * log_p + (1 - t) * log_q), falling + rising, log_q - log_p
+
+
+def floored_together(p, t):
+    value, _, target_gradient = floored_binary(p, t)
+    return value, (p - t) / np.maximum(p * (1 - p), p.dtype.type(np.float32(1e-12))), target_gradient

@@ -239,7 +239,12 @@ def test_sigmoid_stays_within_its_bound(grade, dtype):
 BINARY_CASES = {
     "log": (lambda p, t: sound_forms.binary(p, t, "log", "separate"), Grade("log", "separate"), MATHEMATICAL),
     "log1p": (lambda p, t: sound_forms.binary(p, t, "log1p", "joint"), Grade("log1p", "joint"), MATHEMATICAL),
-    "floor": (sound_forms.floored_binary, Grade("log1p", "joint"), Semantics(log_of_zero="floor_100")),
+    "floor": (sound_forms.floored_binary, Grade("log1p", "separate"), Semantics(log_of_zero="floor_100")),
+    "joint floor": (
+        sound_forms.floored_together,
+        Grade("log1p", "joint"),
+        Semantics(log_of_zero="floor_100", gradient_at_guard="floored_1e-12"),
+    ),
     "clip": (sound_forms.clipped_binary, Grade("log", "separate"), Semantics(log_of_zero="clip_1e-7")),
     "add": (sound_forms.added_binary, Grade("log", "separate"), Semantics(log_of_zero="add_1e-7")),
     "clip and add": (
@@ -354,6 +359,7 @@ SPECIAL_PROBABILITIES = np.array(
     [[1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [np.nan, 0.5, 0.5], [1e-310, 1.0, 0.0], [1e-308, 0.25, 0.5]]
 )
 GUARDS = [Semantics(log_of_zero=guard) for guard in ("none", "floor_100", "clip_1e-7", "add_1e-7", "clip_then_add_1e-7")]
+GUARDS.append(Semantics(log_of_zero="floor_100", gradient_at_guard="floored_1e-12"))
 SUMS = [
     Semantics(log_of_zero=guard, probability_sum=how)
     for guard in ("none", "clip_1e-7", "add_1e-7", "clip_then_add_1e-7")

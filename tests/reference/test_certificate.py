@@ -29,6 +29,9 @@ GUARDED = [
     if (whole == "as_given" if loss == "binary_cross_entropy" else guard != "floor_100")
     for regime in regime_names(loss)
     if (guard, whole) != ("none", "as_given")
+] + [
+    ("binary_cross_entropy", regime, Semantics(log_of_zero="floor_100", gradient_at_guard="floored_1e-12"))
+    for regime in regime_names("binary_cross_entropy")
 ]
 FEW = ((12, 2), (12, 10))
 """Shapes for what is asked of every regime besides the certificate."""

@@ -215,7 +215,7 @@ def test_binary_gradient_at_subnormal_probabilities(p: float, t: float, gradient
 @pytest.mark.parametrize(
     ("guard", "values", "gradients"),
     [
-        ("floor_100", [100, 0, 0, 100], [-1 / np.float64(np.float32(1e-12)), 0, 0, 1 / np.float64(np.float32(1e-12))]),
+        ("floor_100", [100, 0, 0, 100], [0, 1, -1, 0]),
         ("clip_1e-7", [-np.log(1e-7), -np.log1p(-1e-7), -np.log(HIGH), -np.log(1 - HIGH)], [0, 0, 0, 0]),
         (
             "add_1e-7",
@@ -230,6 +230,15 @@ def test_guards_of_the_logarithm(guard: str, values: list[float], gradients: lis
     result = of(BINARY, [0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 1.0, 0.0], log_of_zero=guard)
     for got, expected in ((result.value, values), (result.gradient, gradients)):
         np.testing.assert_array_max_ulp(got, np.array(expected, float), maxulp=1)
+
+
+def test_floored_denominator_of_the_gradient():
+    """At p = 0 and 1 as above, then where the denominator is above the floor."""
+    p, t = [0.0, 0.0, 1.0, 1.0, 0.25], [1.0, 0.0, 1.0, 0.0, 1.0]
+    result = of(BINARY, p, t, log_of_zero="floor_100", gradient_at_guard="floored_1e-12")
+    floor = np.float64(np.float32(1e-12))
+    np.testing.assert_array_max_ulp(result.gradient, np.array([-1 / floor, 0, 0, 1 / floor, -4.0]), maxulp=1)
+    np.testing.assert_array_equal(result.value, of(BINARY, p, t, log_of_zero="floor_100").value)
 
 
 def test_a_guard_is_rounded_to_the_dtype_that_is_judged():

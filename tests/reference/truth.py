@@ -29,12 +29,17 @@ SMALLEST_DENOMINATOR = arb(float(np.float32(1e-12)))
 
 
 class Row(NamedTuple):
-    """One row as intervals; ``cancelling`` is the sum of the magnitudes of the terms that the gradient adds."""
+    """One row as intervals; ``cancelling`` is the sum of the magnitudes of the terms that the gradient adds.
+
+    The value and the target gradient of a divergence add terms that cancel too; those of the other losses do not.
+    """
 
     value: list[arb]
     gradient: list[arb]
     target_gradient: list[arb]
     cancelling: list[arb]
+    value_cancelling: list[arb] | None = None
+    target_cancelling: list[arb] | None = None
 
 
 class Exact(NamedTuple):
@@ -51,6 +56,8 @@ class Truth(NamedTuple):
     gradient: Exact
     target_gradient: Exact
     cancelling: NDArray[np.float64]
+    value_cancelling: NDArray[np.float64]
+    target_cancelling: NDArray[np.float64]
 
 
 def truth(loss: str, prediction: Sequence[float], targets: Sequence[float], semantics: Semantics = MATHEMATICAL) -> Truth:
@@ -64,7 +71,8 @@ def truth(loss: str, prediction: Sequence[float], targets: Sequence[float], sema
             row = _ROWS[loss]([arb(x) for x in prediction], [arb(t) for t in targets], semantics)
             if all(_is_known(number) for numbers in row[:3] for number in numbers):
                 value, gradient, target_gradient = (_nearest(numbers) for numbers in row[:3])
-                return Truth(value, gradient, target_gradient, np.array([float(number) for number in row.cancelling]))
+                scales = (row.cancelling, row.value_cancelling or [arb(0)], row.target_cancelling or [arb(0)])
+                return Truth(value, gradient, target_gradient, *(np.array([float(number) for number in s]) for s in scales))
     raise ArithmeticError(f"{loss}: {PRECISIONS[-1]} bits do not settle the row {list(prediction)}, {list(targets)}")
 
 
@@ -96,21 +104,24 @@ def _rounded(number: arb) -> float:
 
 def _binary(probabilities: list[arb], targets: list[arb], semantics: Semantics) -> Row:
     """-t log p - (1 - t) log(1 - p), element by element."""
-    rows = [_binary_element(p, t, semantics.log_of_zero) for p, t in zip(probabilities, targets, strict=True)]
+    rows = [_binary_element(p, t, semantics) for p, t in zip(probabilities, targets, strict=True)]
     return Row(*map(list, zip(*rows, strict=True)))
 
 
-def _binary_element(p: arb, t: arb, guard: str) -> tuple[arb, arb, arb, arb]:
+def _binary_element(p: arb, t: arb, semantics: Semantics) -> tuple[arb, arb, arb, arb]:
+    guard = semantics.log_of_zero
     here = _guarded(p, guard)
     there = 1 - _guarded(p, "clip_1e-7") if guard.startswith("clip") else 1 - p
     there = there + EPSILON if guard.endswith("add_1e-7") else there
     log_here, log_there = _negative_log(here, guard), _negative_log(there, guard)
     value = _times(t, log_here) + _times(1 - t, log_there)
-    if guard == "floor_100":
+    if semantics.gradient_at_guard == "floored_1e-12":
         spread = p * (1 - p)
         gradient = (p - t) / (spread if spread > SMALLEST_DENOMINATOR else SMALLEST_DENOMINATOR)
         return value, gradient, log_here - log_there, abs(gradient)
     falling, rising = _over(t, here), _over(1 - t, there)
+    if guard == "floor_100":
+        falling, rising = arb(0) if log_here == 100 else falling, arb(0) if log_there == 100 else rising
     inside = _derivative(p, guard)
     return value, inside * (rising - falling), log_here - log_there, inside * (falling + rising)
 
@@ -177,6 +188,80 @@ def _softmax(logits: list[arb], targets: list[arb], semantics: Semantics) -> Row
     )
 
 
+def _likelihood(logs: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    """-sum t x."""
+    terms = [_times(t, -x) for x, t in zip(logs, targets, strict=True)]
+    return Row([sum(terms, arb(0))], [-t for t in targets], [-x for x in logs], [arb(0)] * len(logs))
+
+
+def _divergence(probabilities: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    """sum t log(t / q)."""
+    clipped = semantics.divergence_guard == "clip_both_1e-7"
+    q, t = ([_clipped(p) if clipped else p for p in row] for row in (probabilities, targets))
+    row = _divergence_of([_log(p) for p in q], [_log(p) for p in t], t)
+    gradient = [-_over(s, p) for s, p in zip(t, q, strict=True)]
+    slopes = row.target_gradient
+    if clipped:
+        gradient = [g if p >= EPSILON else arb(0) for g, p in zip(gradient, probabilities, strict=True)]
+        slopes = [s if p >= EPSILON else arb(0) for s, p in zip(slopes, targets, strict=True)]
+    return row._replace(gradient=gradient, target_gradient=slopes)
+
+
+def _divergence_of_logs(logs: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    """sum t (log t - x)."""
+    return _divergence_of(logs, [_log(t) for t in targets], targets)
+
+
+def _divergence_with_log_targets(logs: list[arb], log_targets: list[arb], semantics: Semantics) -> Row:
+    """sum exp(y) (y - x)."""
+    row = _divergence_of(logs, log_targets, [y.exp() for y in log_targets])
+    slopes = [y.exp() * slope for y, slope in zip(log_targets, row.target_gradient, strict=True)]
+    assert row.target_cancelling is not None
+    scales = [y.exp() * scale for y, scale in zip(log_targets, row.target_cancelling, strict=True)]
+    return row._replace(target_gradient=slopes, target_cancelling=scales)
+
+
+def _divergence_of(logs: list[arb], log_targets: list[arb], targets: list[arb]) -> Row:
+    """sum t (log t - log q), with the gradients with respect to log q and t."""
+    rows = list(zip(logs, log_targets, targets, strict=True))
+    terms = [_times(t, log_t - x) for x, log_t, t in rows]
+    return Row(
+        [sum(terms, arb(0))],
+        [-t for t in targets],
+        [log_t - x + 1 for x, log_t, _ in rows],
+        [arb(0)] * len(rows),
+        [sum((_times(t, abs(log_t) + abs(x)) for x, log_t, t in rows), arb(0))],
+        [abs(log_t) + abs(x) + 1 for x, log_t, _ in rows],
+    )
+
+
+def _log(p: arb) -> arb:
+    return -INFINITY if p == 0 else p.log()
+
+
+def _clipped(p: arb) -> arb:
+    return EPSILON if p < EPSILON else arb(1) if p > 1 else p
+
+
+def _soft_margin(logits: list[arb], signs: list[arb], semantics: Semantics) -> Row:
+    """log(1 + exp(-y x)), element by element."""
+    pairs = list(zip(logits, signs, strict=True))
+    shares = [_sigmoid_of(-y * x) for x, y in pairs]
+    return Row(
+        [_softplus(-y * x) for x, y in pairs],
+        [-y * share for (_, y), share in zip(pairs, shares, strict=True)],
+        [-x * share for (x, _), share in zip(pairs, shares, strict=True)],
+        [arb(0)] * len(pairs),
+    )
+
+
+def _multilabel(logits: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    """The mean of the sigmoid cross-entropies."""
+    row, n = _sigmoid(logits, targets, semantics), len(logits)
+    parts = ([number / n for number in numbers] for numbers in row[1:4] if numbers is not None)
+    return Row([sum(row.value, arb(0)) / n], *parts)
+
+
 _ROWS = {
     "binary_cross_entropy": _binary,
     "categorical_cross_entropy": _categorical,
@@ -184,6 +269,12 @@ _ROWS = {
     "sigmoid_cross_entropy_with_logits": _sigmoid,
     "softmax_cross_entropy_with_logits": _softmax,
     "sparse_softmax_cross_entropy_with_logits": _softmax,
+    "negative_log_likelihood": _likelihood,
+    "kl_divergence": _divergence,
+    "kl_divergence_of_log_probabilities": _divergence_of_logs,
+    "kl_divergence_with_log_targets": _divergence_with_log_targets,
+    "soft_margin": _soft_margin,
+    "multilabel_soft_margin": _multilabel,
 }
 
 

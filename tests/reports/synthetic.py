@@ -212,6 +212,7 @@ def make_finding(**changes: object) -> Finding:
         quantity="value",
         prediction="[17.0, 0.0]",
         target="0",
+        options="",
         got="0.0",
         expected="4.1399376e-08",
         error_ulp=11650844.0,
@@ -240,7 +241,7 @@ def make_record(verdict: Verdict = "conforms", **changes: object) -> Record:
 
 def make_footer(records: int, **changes: object) -> Footer:
     """Return the footer of a run that ended."""
-    footer = Footer(records, True, [], 4096 * records, 31.2, 4.1, 20.5, 58.0)
+    footer = Footer(records, True, [], [], 4096 * records, 31.2, 4.1, 20.5, 58.0)
     return replace(footer, **changes)
 
 

@@ -1,0 +1,367 @@
+"""Keras: how `keras.losses` and `keras.ops` spell each loss, on the backend that KERAS_BACKEND names.
+
+Keras reads its backend once, so a process holds one. The backend's own adapter runs what is bound here.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+# Read once, when Keras imports its backend: see the adapters of TensorFlow and PyTorch.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import keras
+
+from adapters.binding import implements
+from adapters.framework import Call, Framework, Loss, Outcome
+from reference.losses import Grade
+from reference.semantics import Semantics
+
+_backend = keras.backend.backend()
+_runner: Framework = import_module(f"adapters.{'pytorch' if _backend == 'torch' else _backend}").framework
+
+KERAS_DEVICES = {"cpu": "cpu:0", "cuda": "gpu:0"}
+"""What Keras calls the devices that `--device` names."""
+
+
+class Keras:
+    """Keras on one backend as an `adapters.framework.Framework`: the backend's own framework runs it."""
+
+    name = f"keras-{_backend}"
+    packages = ("keras", *_runner.packages)
+    modes = _runner.modes
+    dtypes = _runner.dtypes
+    environment: Mapping[str, str] = {"KERAS_BACKEND": _backend}
+
+    @property
+    def value_and_gradient(self) -> Callable[..., tuple[Any, ...]]:
+        """The plain function of the backend."""
+        return _runner.value_and_gradient
+
+    def devices(self) -> Mapping[str, str]:
+        """Return the devices of the backend."""
+        return _runner.devices()
+
+    def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
+        """Run a loss and its gradient as the backend does; see `adapters.framework.Framework.run`."""
+        with keras.device(KERAS_DEVICES[device]):
+            return _runner.run(loss, call, key=key, mode=mode, device=device)
+
+
+framework = Keras()
+
+_LOSSES = "https://keras.io/api/losses/probabilistic_losses/#"
+_OPS = "https://keras.io/api/ops/nn/#"
+_FLOATX = Semantics(computation_dtype="float32")
+"""The loss classes: "dtype: The dtype of the loss's computations. Defaults to None, which means using floatx()"."""
+_FLOATX_ROW_MEAN = Semantics(computation_dtype="float32", loss_shape="row_mean")
+_ROW_MEAN = Semantics(loss_shape="row_mean")
+"""binary_crossentropy: "axis: The axis along which the mean is computed. Defaults to -1"."""
+
+_BINARY = {
+    "tensorflow": Grade("log", "separate"),
+    "jax": Grade("log", "separate"),
+    "torch": Grade("log1p", "joint"),
+}[_backend]
+_SIGMOID = {"tensorflow": Grade("fold", "auto"), "jax": Grade("pair", "lse"), "torch": Grade("split", "direct")}[_backend]
+_SOFTMAX = {
+    "tensorflow": Grade("plain", "quotient"),
+    "jax": Grade("plain", "quotient"),
+    "torch": Grade("plain", "log_softmax"),
+}[_backend]
+"""Each backend computes the losses of logits in a form of its own."""
+
+
+@implements(
+    "binary_cross_entropy",
+    api="keras.losses.BinaryCrossentropy",
+    options=("reduction",),
+    semantics=_FLOATX_ROW_MEAN,
+    grade=_BINARY,
+    documentation=_LOSSES + "binarycrossentropy-class",
+)
+def binary_class(probabilities, targets, *, reduction):
+    return keras.losses.BinaryCrossentropy(reduction=reduction)(targets, probabilities)
+
+
+@implements(
+    "binary_cross_entropy",
+    api="keras.losses.BinaryCrossentropy(dtype=p.dtype)",
+    options=("reduction",),
+    semantics=_ROW_MEAN,
+    grade=_BINARY,
+    documentation=_LOSSES + "binarycrossentropy-class",
+)
+def binary_class_in_dtype(probabilities, targets, *, reduction):
+    dtype = keras.backend.standardize_dtype(probabilities.dtype)
+    return keras.losses.BinaryCrossentropy(reduction=reduction, dtype=dtype)(targets, probabilities)
+
+
+@implements(
+    "binary_cross_entropy",
+    api="keras.losses.binary_crossentropy",
+    semantics=_ROW_MEAN,
+    grade=_BINARY,
+    documentation=_LOSSES + "binary_crossentropy-function",
+)
+def binary_function(probabilities, targets):
+    return keras.losses.binary_crossentropy(targets, probabilities)
+
+
+@implements(
+    "binary_cross_entropy",
+    api="keras.ops.binary_crossentropy",
+    grade=_BINARY,
+    documentation=_OPS + "binary_crossentropy-function",
+)
+def binary_op(probabilities, targets):
+    return keras.ops.binary_crossentropy(targets, probabilities)
+
+
+@implements(
+    "categorical_cross_entropy",
+    api="keras.losses.CategoricalCrossentropy",
+    options=("reduction",),
+    semantics=_FLOATX,
+    documentation=_LOSSES + "categoricalcrossentropy-class",
+)
+def categorical_class(probabilities, targets, *, reduction):
+    return keras.losses.CategoricalCrossentropy(reduction=reduction)(targets, probabilities)
+
+
+@implements(
+    "categorical_cross_entropy",
+    api="keras.losses.CategoricalCrossentropy(dtype=p.dtype)",
+    options=("reduction",),
+    documentation=_LOSSES + "categoricalcrossentropy-class",
+)
+def categorical_class_in_dtype(probabilities, targets, *, reduction):
+    dtype = keras.backend.standardize_dtype(probabilities.dtype)
+    return keras.losses.CategoricalCrossentropy(reduction=reduction, dtype=dtype)(targets, probabilities)
+
+
+@implements(
+    "categorical_cross_entropy",
+    api="keras.losses.categorical_crossentropy",
+    documentation=_LOSSES + "categorical_crossentropy-function",
+)
+def categorical_function(probabilities, targets):
+    return keras.losses.categorical_crossentropy(targets, probabilities)
+
+
+@implements(
+    "categorical_cross_entropy",
+    api="keras.ops.categorical_crossentropy",
+    documentation=_OPS + "categorical_crossentropy-function",
+)
+def categorical_op(probabilities, targets):
+    return keras.ops.categorical_crossentropy(targets, probabilities)
+
+
+@implements(
+    "sparse_categorical_cross_entropy",
+    api="keras.losses.SparseCategoricalCrossentropy",
+    options=("reduction",),
+    semantics=_FLOATX,
+    documentation=_LOSSES + "sparsecategoricalcrossentropy-class",
+)
+def sparse_class(probabilities, labels, *, reduction):
+    return keras.losses.SparseCategoricalCrossentropy(reduction=reduction)(labels, probabilities)
+
+
+@implements(
+    "sparse_categorical_cross_entropy",
+    api="keras.losses.SparseCategoricalCrossentropy(dtype=p.dtype)",
+    options=("reduction",),
+    documentation=_LOSSES + "sparsecategoricalcrossentropy-class",
+)
+def sparse_class_in_dtype(probabilities, labels, *, reduction):
+    dtype = keras.backend.standardize_dtype(probabilities.dtype)
+    return keras.losses.SparseCategoricalCrossentropy(reduction=reduction, dtype=dtype)(labels, probabilities)
+
+
+@implements(
+    "sparse_categorical_cross_entropy",
+    api="keras.losses.sparse_categorical_crossentropy",
+    documentation=_LOSSES + "sparse_categorical_crossentropy-function",
+)
+def sparse_function(probabilities, labels):
+    return keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+
+
+@implements(
+    "sparse_categorical_cross_entropy",
+    api="keras.ops.sparse_categorical_crossentropy",
+    documentation=_OPS + "sparse_categorical_crossentropy-function",
+)
+def sparse_op(probabilities, labels):
+    return keras.ops.sparse_categorical_crossentropy(labels, probabilities)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="keras.losses.BinaryCrossentropy(from_logits=True)",
+    options=("reduction",),
+    semantics=_FLOATX_ROW_MEAN,
+    grade=_SIGMOID,
+    documentation=_LOSSES + "binarycrossentropy-class",
+)
+def binary_class_with_logits(logits, targets, *, reduction):
+    return keras.losses.BinaryCrossentropy(from_logits=True, reduction=reduction)(targets, logits)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="keras.losses.BinaryCrossentropy(from_logits=True, dtype=x.dtype)",
+    options=("reduction",),
+    semantics=_ROW_MEAN,
+    grade=_SIGMOID,
+    documentation=_LOSSES + "binarycrossentropy-class",
+)
+def binary_class_with_logits_in_dtype(logits, targets, *, reduction):
+    dtype = keras.backend.standardize_dtype(logits.dtype)
+    return keras.losses.BinaryCrossentropy(from_logits=True, reduction=reduction, dtype=dtype)(targets, logits)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="keras.losses.binary_crossentropy(from_logits=True)",
+    semantics=_ROW_MEAN,
+    grade=_SIGMOID,
+    documentation=_LOSSES + "binary_crossentropy-function",
+)
+def binary_function_with_logits(logits, targets):
+    return keras.losses.binary_crossentropy(targets, logits, from_logits=True)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="keras.ops.binary_crossentropy(from_logits=True)",
+    grade=_SIGMOID,
+    documentation=_OPS + "binary_crossentropy-function",
+)
+def binary_op_with_logits(logits, targets):
+    return keras.ops.binary_crossentropy(targets, logits, from_logits=True)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="keras.ops.binary_crossentropy over keras.activations.sigmoid",
+    grade=_SIGMOID,
+    documentation=_OPS + "binary_crossentropy-function",
+    textbook=True,
+)
+def binary_op_of_activation(logits, targets):
+    return keras.ops.binary_crossentropy(targets, keras.activations.sigmoid(logits))
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="keras.losses.CategoricalCrossentropy(from_logits=True)",
+    options=("reduction",),
+    semantics=_FLOATX,
+    grade=_SOFTMAX,
+    documentation=_LOSSES + "categoricalcrossentropy-class",
+)
+def categorical_class_with_logits(logits, targets, *, reduction):
+    return keras.losses.CategoricalCrossentropy(from_logits=True, reduction=reduction)(targets, logits)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="keras.losses.CategoricalCrossentropy(from_logits=True, dtype=x.dtype)",
+    options=("reduction",),
+    grade=_SOFTMAX,
+    documentation=_LOSSES + "categoricalcrossentropy-class",
+)
+def categorical_class_with_logits_in_dtype(logits, targets, *, reduction):
+    dtype = keras.backend.standardize_dtype(logits.dtype)
+    return keras.losses.CategoricalCrossentropy(from_logits=True, reduction=reduction, dtype=dtype)(targets, logits)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="keras.losses.categorical_crossentropy(from_logits=True)",
+    grade=_SOFTMAX,
+    documentation=_LOSSES + "categorical_crossentropy-function",
+)
+def categorical_function_with_logits(logits, targets):
+    return keras.losses.categorical_crossentropy(targets, logits, from_logits=True)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="keras.ops.categorical_crossentropy(from_logits=True)",
+    grade=_SOFTMAX,
+    documentation=_OPS + "categorical_crossentropy-function",
+)
+def categorical_op_with_logits(logits, targets):
+    return keras.ops.categorical_crossentropy(targets, logits, from_logits=True)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="keras.ops.categorical_crossentropy over keras.activations.softmax",
+    grade=_SOFTMAX,
+    documentation=_OPS + "categorical_crossentropy-function",
+    textbook=True,
+)
+def categorical_op_of_activation(logits, targets):
+    return keras.ops.categorical_crossentropy(targets, keras.activations.softmax(logits))
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="keras.losses.SparseCategoricalCrossentropy(from_logits=True)",
+    options=("reduction",),
+    semantics=_FLOATX,
+    grade=_SOFTMAX,
+    documentation=_LOSSES + "sparsecategoricalcrossentropy-class",
+)
+def sparse_class_with_logits(logits, labels, *, reduction):
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)(labels, logits)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype=x.dtype)",
+    options=("reduction",),
+    grade=_SOFTMAX,
+    documentation=_LOSSES + "sparsecategoricalcrossentropy-class",
+)
+def sparse_class_with_logits_in_dtype(logits, labels, *, reduction):
+    dtype = keras.backend.standardize_dtype(logits.dtype)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction, dtype=dtype)(labels, logits)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="keras.losses.sparse_categorical_crossentropy(from_logits=True)",
+    grade=_SOFTMAX,
+    documentation=_LOSSES + "sparse_categorical_crossentropy-function",
+)
+def sparse_function_with_logits(logits, labels):
+    return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="keras.ops.sparse_categorical_crossentropy(from_logits=True)",
+    grade=_SOFTMAX,
+    documentation=_OPS + "sparse_categorical_crossentropy-function",
+)
+def sparse_op_with_logits(logits, labels):
+    return keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="keras.ops.sparse_categorical_crossentropy over keras.activations.softmax",
+    grade=_SOFTMAX,
+    documentation=_OPS + "sparse_categorical_crossentropy-function",
+    textbook=True,
+)
+def sparse_op_of_activation(logits, labels):
+    return keras.ops.sparse_categorical_crossentropy(labels, keras.activations.softmax(logits))

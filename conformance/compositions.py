@@ -1,0 +1,281 @@
+"""Textbook compositions in executable form: what a logarithm may return of a probability that was rounded to the dtype first.
+
+The probability is known to a few roundings, so what follows from it is a range of numbers, with an infinity or NaN beside it
+where the probability may have become 0 or 1, and nothing but those where it has. A range is as wide as its composition is vague.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from conformance.judging import Judgement
+from conformance.trial import Trial
+from reference.bounds_rounding import EXP_ERROR, LOG_ERROR
+from reference.bounds_softmax import probability_error, softmax_rows
+from reference.options import one_hot_targets
+from reference.precision import PRECISIONS, Precision
+from reference.probability import FLOOR, SMALLEST_DENOMINATOR, clip_bounds
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+ROUNDINGS = 8
+"""At least the products, quotients and differences of any of the formulas below."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """What each number may be: from ``low`` to ``high`` (nothing if low > high), +inf or -inf where ``up`` or ``down``, NaN where ``nan``."""
+
+    low: Array
+    high: Array
+    nan: Mask
+    up: Mask
+    down: Mask
+
+    def holds(self, got: Array) -> Mask:
+        """Tell which numbers are within."""
+        special = (np.isnan(got) & self.nan) | (np.isposinf(got) & self.up) | (np.isneginf(got) & self.down)
+        return special | (np.isfinite(got) & (got >= self.low) & (got <= self.high))
+
+    def only_nan(self, where: Mask) -> "Range":
+        """Return the range with NaN alone left in some places."""
+        low, high = np.where(where, np.inf, self.low), np.where(where, -np.inf, self.high)
+        return Range(low, high, self.nan | where, self.up & ~where, self.down & ~where)
+
+    def sum(self, precision: Precision) -> "Range":
+        """Return the range of the sum over the last axis."""
+        empty = self.low > self.high
+        low, high = np.where(empty, 0.0, self.low), np.where(empty, 0.0, self.high)
+        slack = self.low.shape[-1] * precision.u * np.maximum(np.abs(low), np.abs(high)).sum(-1)
+        nothing = empty.any(-1)
+        up, down = self.up.any(-1), self.down.any(-1)
+        whole = Range(
+            np.where(nothing, np.inf, low.sum(-1) - slack),
+            np.where(nothing, -np.inf, high.sum(-1) + slack),
+            self.nan.any(-1) | (up & down),
+            up,
+            down,
+        )
+        return whole.only_nan((empty & ~self.up & ~self.down).any(-1))
+
+    def times(self, factor: ArrayLike) -> "Range":
+        """Return the range of the product with a factor that is not 0."""
+        factor = np.asarray(factor)
+        one, other = self.low * factor, self.high * factor
+        turned = factor < 0
+        up, down = np.where(turned, self.down, self.up), np.where(turned, self.up, self.down)
+        return Range(np.where(turned, other, one), np.where(turned, one, other), self.nan, up, down)
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """A probability as the dtype may hold it: from ``low`` to ``high``, 0 where it ``vanishes``, and surely where ``vanished``."""
+
+    low: Array
+    high: Array
+    vanishes: Mask
+    vanished: Mask
+
+
+def _range(low: Array, high: Array, *, nan: ArrayLike = False, up: ArrayLike = False, down: ArrayLike = False) -> Range:
+    masks = (np.broadcast_to(np.asarray(mask, bool), low.shape) for mask in (nan, up, down))
+    return Range(low, high, *masks)
+
+
+def composed(name: str, trial: Trial, judgement: Judgement) -> Mask:
+    """Tell which rows of a judgement hold what a composition of `COMPOSITIONS` computes of what was asked."""
+    call, got, rows = judgement.call, judgement.got, judgement.ratio.size
+    quantity = "gradient" if judgement.quantity == "sum of the gradient" else judgement.quantity
+    if isinstance(got, str) or call.reduction != "none" or quantity not in ("value", "gradient", "target gradient"):
+        return np.zeros(rows, bool)
+    precision, x = PRECISIONS[trial.precision], call.prediction.astype(np.float64)
+    with np.errstate(all="ignore"):
+        found = COMPOSITIONS[name](x, call.target, quantity, precision)
+        if trial.semantics.loss_shape == "row_mean":
+            found = (found.sum(precision) if quantity == "value" else found).times(1 / x.shape[-1])
+        if call.cotangent is not None:
+            found = found.times(call.cotangent[..., None] if call.cotangent.ndim < x.ndim else call.cotangent)
+        if judgement.quantity != quantity:
+            found = found.sum(precision)
+        if found.low.shape != got.shape:
+            return np.zeros(rows, bool)
+        return found.holds(got).reshape(rows, -1).all(-1)
+
+
+def _rounded(p: Array, error: Array, precision: Precision) -> Rounded:
+    """Return a probability with its absolute error; below the smallest normal number it is a multiple of the smallest, or 0."""
+    least = float(np.finfo(precision.name).smallest_subnormal)
+    low, high = p - error - 2 * least, p + error + 2 * least
+    return Rounded(np.maximum(low, least), np.maximum(high, least), low < precision.smallest, p + error < 0.5 * least)
+
+
+def _log(a: Rounded, precision: Precision) -> Range:
+    """Return the range of -log a: +inf where a is 0."""
+    low, high = -np.log(a.high), -np.log(a.low)
+    slack = (LOG_ERROR + 2) * precision.u
+    low, high = low - slack * np.abs(low), high + slack * np.abs(high)
+    return _range(np.where(a.vanished, np.inf, low), np.where(a.vanished, -np.inf, high), up=a.vanishes)
+
+
+def _weighted(weight: Array, log: Range, a: Rounded) -> Range:
+    """Return the range of weight * -log a, in which 0 * inf is NaN."""
+    nothing = weight == 0
+    low, high = np.where(nothing, 0.0, weight * log.low), np.where(nothing, 0.0, weight * log.high)
+    return _range(low, high, nan=nothing & a.vanishes, up=log.up & ~nothing).only_nan(nothing & a.vanished)
+
+
+def _stack(*ranges: Range) -> Range:
+    """Return the ranges side by side on a new last axis."""
+    return Range(*(np.stack([getattr(r, name) for r in ranges], -1) for name in ("low", "high", "nan", "up", "down")))
+
+
+# Sigmoid: p and q = 1 - p, elementwise.
+
+
+def _outcomes(x: Array, precision: Precision) -> tuple[Rounded, Rounded]:
+    """Return sigmoid(x) as the dtype may hold it, and one minus that.
+
+    1 / (1 + exp(-x)) is off by u p (c_e (1 - p) + 3), counted twice because what is computed here is rounded as well. Its
+    complement is rounded once more, here and there; it is a multiple of u, and 0 where it is below u / 4.
+    """
+    u = precision.u
+    small = np.exp(-np.abs(x))
+    near, far = small / (1 + small), 1 / (1 + small)
+    p, q = np.where(x >= 0, far, near), np.where(x >= 0, near, far)
+    error = 2 * u * p * (EXP_ERROR * q + 3)
+    low, high = q - error - 3 * u * q, q + error + 3 * u * q
+    there = Rounded(np.maximum(low, u), np.maximum(high, u), low < u, q < u / 4)
+    return _rounded(p, error, precision), there
+
+
+def _log_of_sigmoid(x: Array, targets: NDArray, quantity: str, precision: Precision) -> Range:
+    """-t log p - (1 - t) log(1 - p), p = sigmoid(x): NaN and infinities where p or 1 - p is 0."""
+    t = targets.astype(np.float64)
+    here, there = _outcomes(x, precision)
+    if quantity == "gradient":
+        return _slope(here, there, t, precision.u)
+    logs = _log(here, precision), _log(there, precision)
+    if quantity == "target gradient":
+        return _stack(logs[0], logs[1].times(-1)).sum(precision)
+    return _stack(_weighted(t, logs[0], here), _weighted(1 - t, logs[1], there)).sum(precision)
+
+
+def _slope(here: Rounded, there: Rounded, t: Array, u: float) -> Range:
+    """Return the range of (-t / p + (1 - t) / q) p q: NaN where p or q is 0, and -inf where t / p overflows before."""
+    low, high = (1 - t) * here.low - t * there.high, (1 - t) * here.high - t * there.low
+    slack = ROUNDINGS * u * ((1 - t) * here.high + t * there.high)
+    nan, overflows = here.vanishes | there.vanishes, here.vanishes & (t > 0)
+    return _range(low - slack, high + slack, nan=nan, down=overflows).only_nan(here.vanished | there.vanished)
+
+
+def _floored_log_of_sigmoid(x: Array, targets: NDArray, quantity: str, precision: Precision) -> Range:
+    """The same with max(log p, -100), max(log1p(-p), -100), and the gradient (p - t) / max(p (1 - p), 1e-12) in p."""
+    t = targets.astype(np.float64)
+    here, there = _outcomes(x, precision)
+    if quantity == "gradient":
+        return _floored_slope(here, there, t, precision)
+    if quantity == "target gradient":
+        return _log_of_sigmoid(x, targets, quantity, precision)
+    terms = []
+    for weight, a in ((t, here), (1 - t, there)):
+        log = _log(replace(a, vanished=np.zeros(x.shape, bool)), precision)
+        low, high = np.where(a.vanished, FLOOR, log.low), np.where(a.vanishes, FLOOR, log.high)
+        terms.append(_range(weight * np.minimum(low, FLOOR), weight * np.minimum(high, FLOOR)))
+    return _stack(*terms).sum(precision)
+
+
+def _floored_slope(here: Rounded, there: Rounded, t: Array, precision: Precision) -> Range:
+    """Return the range of (p - t) p q / max(p q, 1e-12)."""
+    least = np.where(here.vanishes | there.vanishes, 0.0, here.low * there.low)
+    shares = [np.minimum(1.0, spread / SMALLEST_DENOMINATOR) for spread in (least, here.high * there.high)]
+    ends = np.stack([(p - t) * share for p in (here.low, here.high) for share in shares])
+    slack = ROUNDINGS * precision.u * np.abs(ends).max(0) + 2 * precision.smallest
+    return _range(ends.min(0) - slack, ends.max(0) + slack)
+
+
+def _clipped_log_of_sigmoid(x: Array, targets: NDArray, quantity: str, precision: Precision) -> Range:
+    """The same with p clipped to [1e-7, 1 - 1e-7] before the logarithms, and no gradient outside."""
+    t = targets.astype(np.float64)
+    here, there = _outcomes(x, precision)
+    first, last = clip_bounds(precision)
+    never = np.zeros(x.shape, bool)
+    p = Rounded(np.clip(here.low, first, last), np.clip(here.high, first, last), never, never)
+    q = Rounded(np.clip(there.low, 1 - last, 1 - first), np.clip(there.high, 1 - last, 1 - first), never, never)
+    if quantity == "gradient":
+        slope = _slope(p, q, t, precision.u)
+        perhaps = (here.low < first) | (there.low < 1 - last)
+        surely = (here.high < first) | (there.high < 1 - last)
+        low, high = np.where(perhaps, np.minimum(slope.low, 0), slope.low), np.where(perhaps, np.maximum(slope.high, 0), slope.high)
+        return _range(np.where(surely, 0.0, low), np.where(surely, 0.0, high))
+    logs = _log(p, precision), _log(q, precision)
+    if quantity == "target gradient":
+        return _stack(logs[0], logs[1].times(-1)).sum(precision)
+    return _stack(_weighted(t, logs[0], p), _weighted(1 - t, logs[1], q)).sum(precision)
+
+
+# Softmax: p_k, row by row.
+
+
+def _log_of_softmax(x: Array, targets: NDArray, quantity: str, precision: Precision) -> Range:
+    """-sum_k t_k log p_k, p = softmax(x), or -log p_j for a label j: NaN and infinities where a p_k is 0."""
+    hard = targets.ndim < x.ndim
+    t = one_hot_targets(targets, x.shape[-1]) if hard else targets.astype(np.float64)
+    rows = softmax_rows(x, precision)
+    p = _rounded(rows.p, 2 * probability_error(rows, "quotient", precision), precision)  # twice: p is rounded here as well
+    undefined = ~np.isfinite(x.max(-1))
+    if quantity == "gradient":
+        return _softmax_slope(p, t, precision).only_nan(undefined[:, None] & np.ones(x.shape, bool))
+    log = _log(p, precision)
+    if quantity == "target gradient":
+        return log
+    counted = _weighted(t, log, p)
+    if hard:  # the other classes are not looked at
+        counted = _range(np.where(t > 0, log.low, 0.0), np.where(t > 0, log.high, 0.0), up=log.up & (t > 0))
+    return counted.sum(precision).only_nan(undefined)
+
+
+def _softmax_slope(p: Rounded, t: Array, precision: Precision) -> Range:
+    """Return the range of p_i (g_i - sum_k g_k p_k), g = -t / p: NaN in the whole row where any p_k is 0.
+
+    Where p_k may be flushed, so may g_k p_k = -t_k; where t_k / p_k overflows before, the row has infinities.
+    """
+    total, lost = t.sum(-1, keepdims=True), np.where(p.vanishes, t, 0.0).sum(-1, keepdims=True)
+    low, high = p.low * (total - lost) - t, p.high * total - np.where(p.vanishes, 0.0, t)
+    slack = ROUNDINGS * precision.u * (p.high * total + t) + 2 * precision.smallest
+    nan, overflows = p.vanishes.any(-1, keepdims=True), lost > 0
+    found = _range(low - slack, high + slack, nan=nan, up=overflows, down=overflows)
+    return found.only_nan(np.broadcast_to(p.vanished.any(-1, keepdims=True), t.shape))
+
+
+def _clipped_log_of_softmax(x: Array, targets: NDArray, quantity: str, precision: Precision) -> Range:
+    """The same with p divided by its sum, which is 1 but for roundings, and clipped to [1e-7, 1 - 1e-7]: no gradient outside."""
+    hard = targets.ndim < x.ndim
+    t = one_hot_targets(targets, x.shape[-1]) if hard else targets.astype(np.float64)
+    rows = softmax_rows(x, precision)
+    undefined = ~np.isfinite(x.max(-1))
+    error = 2 * probability_error(rows, "quotient", precision) + ROUNDINGS * precision.u * rows.p
+    here, (first, last) = _rounded(rows.p, error, precision), clip_bounds(precision)
+    if quantity == "gradient":
+        perhaps, surely = (here.low < first) | (here.high > last), (here.high < first) | (here.low > last)
+        most, least = np.where(surely, 0.0, t), np.where(perhaps, 0.0, t)
+        low = here.low * least.sum(-1, keepdims=True) - most
+        high = here.high * most.sum(-1, keepdims=True) - least
+        slack = ROUNDINGS * precision.u * (here.high * most.sum(-1, keepdims=True) + most) + 2 * precision.smallest
+        return _range(low - slack, high + slack).only_nan(undefined[:, None] & np.ones(x.shape, bool))
+    never = np.zeros(x.shape, bool)
+    p = Rounded(np.clip(here.low, first, last), np.clip(here.high, first, last), never, never)
+    log = _log(p, precision)
+    return log if quantity == "target gradient" else _weighted(t, log, p).sum(precision).only_nan(undefined)
+
+
+COMPOSITIONS: dict[str, Callable[[Array, NDArray, str, Precision], Range]] = {
+    "log_of_sigmoid": _log_of_sigmoid,
+    "floored_log_of_sigmoid": _floored_log_of_sigmoid,
+    "clipped_log_of_sigmoid": _clipped_log_of_sigmoid,
+    "log_of_softmax": _log_of_softmax,
+    "clipped_log_of_softmax": _clipped_log_of_softmax,
+}
+"""(logits, targets, quantity, dtype) -> the range of that quantity, by the name of the composition."""

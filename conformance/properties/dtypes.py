@@ -1,0 +1,67 @@
+"""Dtypes and shapes of targets: what labels and soft targets may come as."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from conformance.cases import Batch
+from conformance.judging import Judgement, compare, decide
+from conformance.trial import Answer, Trial, float64
+
+LABEL_DTYPES = ("uint8", "int8", "int16", "int32", "int64")
+TARGET_DTYPES = ("float16", "float32", "float64")
+GRID = 16
+"""Targets are multiples of 1/16: exact in every dtype."""
+
+
+def label_dtypes(trial: Trial, batch: Batch) -> list[Judgement]:
+    """Labels of every integer dtype give the same loss and gradient; the semantics says which dtypes are an error instead."""
+    accepted = {"any": LABEL_DTYPES, "int64": ("int64",), "int64_uint8": ("int64", "uint8"), "int32_int64": ("int32", "int64")}
+    judgements = []
+    for dtype in LABEL_DTYPES:
+        answer = trial.call(batch.prediction, batch.target.astype(dtype))
+        if dtype in accepted[trial.semantics.label_dtype]:
+            judgements += _as_usual(trial, batch, answer, f"for {dtype} labels")
+        else:
+            judgements.append(_error(batch, answer, f"value for {dtype} labels"))
+    return judgements
+
+
+def label_column(trial: Trial, batch: Batch) -> list[Judgement]:
+    """Labels of shape (rows, 1) are an error; the semantics may say that they count as (rows,)."""
+    answer = trial.call(batch.prediction, batch.target[:, None].copy())
+    if trial.semantics.label_column == "error":
+        return [_error(batch, answer, "value for a column of labels")]
+    value = answer.outcome.value
+    if value is not None and value.shape == (batch.rows, 1):
+        answer = replace(answer, outcome=replace(answer.outcome, value=value[:, 0]))
+    return _as_usual(trial, batch, answer, "for a column of labels")
+
+
+def target_dtypes(trial: Trial, batch: Batch) -> list[Judgement]:
+    """Targets of another floating dtype than the prediction give the loss of their numbers; the semantics may say: an error."""
+    exact = np.round(batch.target.astype(np.float64) * GRID) / GRID
+    if trial.loss.has_classes:
+        exact[:, 0] += 1 - exact.sum(-1)
+    judgements = []
+    for dtype in TARGET_DTYPES:
+        answer = trial.call(batch.prediction, exact.astype(dtype))
+        if dtype == trial.dtype or trial.semantics.mixed_dtype == "value":
+            as_given = replace(batch, target=exact.astype(batch.dtype))
+            judgements += _as_usual(trial, as_given, answer, f"for {dtype} targets")
+        else:
+            judgements.append(_error(batch, answer, f"value for {dtype} targets"))
+    return judgements
+
+
+def _as_usual(trial: Trial, batch: Batch, answer: Answer, words: str) -> list[Judgement]:
+    expected = trial.expect(batch)
+    return [
+        compare(batch, answer, quantity, *expected.of(quantity), name=f"{quantity} {words}")
+        for quantity in ("value", "gradient")
+    ]
+
+
+def _error(batch: Batch, answer: Answer, name: str) -> Judgement:
+    error = answer.outcome.error
+    return decide(bool(error), batch, answer, name, error or float64(answer.outcome.value), "an error")

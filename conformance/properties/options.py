@@ -1,0 +1,125 @@
+"""Options: value and gradients under every option and pair of options, and the relations between calls that differ in one."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from conformance.cases import Batch, lay_out
+from conformance.judging import Judgement, compare, decide
+from conformance.properties.relations import ONE_HOT_PAIRS, both_agree, with_arrays
+from conformance.tables import table
+from conformance.trial import Trial, float64
+from reference.bounds import reduced_bound, reduced_gradient_bound
+from reference.losses import LOSSES
+from reference.options import NONE, Options
+from reference.reductions import divisor, reduced
+
+CLASS_AXIS = 1
+"""Where PyTorch has the classes of a batch with more than one other dimension, and where the others can have them."""
+
+
+def under_options(trial: Trial, batch: Batch) -> list[Judgement]:
+    """Under an option value and gradients are those that its meaning states, and so are those of every reduction."""
+    if not set(batch.options.given) <= set(trial.binding.options):
+        return []
+    expected, answer = trial.expect(batch), trial.ask(batch)
+    quantities = ["value", "gradient"]
+    if expected.truth.target_gradient is not None and trial.semantics.target_gradient != "none":
+        quantities.append("target gradient")
+    judgements = [compare(batch, answer, quantity, *expected.of(quantity)) for quantity in quantities]
+    for reduction in trial.binding.reductions:
+        if reduction != "none":
+            judgements += _reduced(trial, batch, reduction)
+    return judgements
+
+
+def whatever_they_hold(trial: Trial, batch: Batch) -> list[Judgement]:
+    """Masked and ignored rows add nothing and have a gradient of 0, whatever they hold: it is as if they were not there."""
+    if not set(batch.options.given) <= set(trial.binding.options):
+        return []
+    kept = trial.expect(batch).truth.kept
+    assert kept is not None  # the cases of this clause all drop rows
+    kinds = [np.nan, np.inf, -np.inf] if trial.loss.prediction == "logit" else [np.nan]
+    poison = np.resize(kinds, batch.rows)
+    prediction = np.where(kept[:, None], batch.prediction, poison[:, None]).astype(batch.dtype)
+    return under_options(trial, replace(batch, prediction=lay_out(prediction, "rowwise")))
+
+
+def neutral(trial: Trial, batch: Batch) -> list[Judgement]:
+    """An option with its neutral value gives what the call without it gives."""
+    if not set(batch.options.given) <= set(trial.binding.options):
+        return []
+    plain = replace(batch, options=NONE)
+    return both_agree(batch, trial.ask(batch), trial.ask(plain), trial.expect(plain))
+
+
+def hard_is_one_hot(trial: Trial, batch: Batch) -> list[Judgement]:
+    """Under every option that both take, a hard target and its one-hot vector give the same loss and gradient."""
+    other_name = ONE_HOT_PAIRS[trial.binding.loss]
+    other = next((b for b in trial.siblings if b.loss == other_name and b.api == trial.binding.api), None)
+    given = set(batch.options.given)
+    if not given <= set(trial.binding.options) & set(LOSSES[other_name].options if other is None else other.options):
+        return []
+    hard, twin = (
+        replace(
+            table(loss, trial.dtype, f"hard {batch.id}", batch.prediction, batch.labels, batch.regimes), options=batch.options
+        )
+        for loss in (batch.loss, other_name)
+    )
+    answer, expected = trial.ask(hard), trial.expect(hard)
+    if other is not None:
+        return both_agree(hard, answer, replace(trial, binding=other).ask(twin), expected)
+    truth = trial.expect(twin).truth
+    return [
+        compare(hard, answer, "value", truth.value, expected.bounds.value),
+        compare(hard, answer, "gradient", truth.gradient, expected.bounds.gradient),
+    ]
+
+
+def wrong_length(trial: Trial, batch: Batch) -> list[Judgement]:
+    """Weights of the wrong length are an error."""
+    rows, classes = batch.prediction.shape
+    lengths = {"class_weight": classes, "pos_weight": classes, "sample_weight": rows, "mask": rows}
+    judgements = []
+    for name in sorted(set(lengths) & set(trial.binding.options)):
+        weights = np.ones(lengths[name] + 1, np.bool_ if name == "mask" else batch.dtype)
+        answer = trial.call(batch.prediction, batch.target, options=Options(**{name: weights}))
+        error = answer.outcome.error
+        got = error or float64(answer.outcome.value)
+        judgements.append(decide(bool(error), batch, answer, f"value for {name} of length {len(weights)}", got, "an error"))
+    return judgements
+
+
+def class_axis(trial: Trial, batch: Batch) -> list[Judgement]:
+    """With the classes on another axis, and rows in several dimensions, losses and gradients are those of the rows."""
+    sides = (4, batch.rows // 4)
+    classes = batch.prediction.shape[-1]
+    prediction = np.moveaxis(batch.prediction.reshape(*sides, classes), -1, CLASS_AXIS)
+    dense = batch.target.ndim == batch.prediction.ndim
+    target = batch.target.reshape(*sides, classes) if dense else batch.target.reshape(sides)
+    target = np.moveaxis(target, -1, CLASS_AXIS) if dense else target
+    answer = trial.call(
+        lay_out(prediction, "rowwise"), lay_out(target, "rowwise"), options=batch.options, class_axis=CLASS_AXIS
+    )
+    value, gradient = answer.outcome.value, answer.outcome.gradient
+    if value is not None and value.shape == sides:
+        value = value.reshape(batch.rows)
+    if gradient is not None and gradient.shape == prediction.shape:
+        gradient = np.moveaxis(gradient, CLASS_AXIS, -1).reshape(batch.prediction.shape)
+    expected, rows = trial.expect(batch), with_arrays(answer, value, gradient)
+    return [compare(batch, rows, quantity, *expected.of(quantity)) for quantity in ("value", "gradient")]
+
+
+def _reduced(trial: Trial, batch: Batch, reduction: str) -> list[Judgement]:
+    """Judge a reduced loss and its gradient."""
+    expected, answer = trial.expect(batch), trial.ask(batch, reduction=reduction)
+    truth, bounds, precision = expected.truth, expected.bounds, trial.outer_precision
+    value, factor = reduced(truth, reduction, trial.semantics)
+    by = divisor(truth, reduction, trial.semantics)
+    bound = reduced_bound(truth.value, bounds, reduction=reduction, precision=precision, divisor=by, weight=truth.weight)
+    slack = reduced_gradient_bound(truth.gradient, bounds.gradient, factor, weight=truth.weight, precision=precision)
+    gradient = truth.gradient * factor
+    return [
+        compare(batch, answer, "value", np.asarray(value), np.asarray(bound), name=f"value under {reduction}"),
+        compare(batch, answer, "gradient", gradient, slack, name=f"gradient under {reduction}"),
+    ]

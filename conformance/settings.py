@@ -1,0 +1,122 @@
+"""Settings: the values that options are given in cases, each by a printed name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.losses import Loss
+
+Given = tuple[Any, NDArray, NDArray]
+"""The value of an option, and prediction and target where it needs others than were drawn."""
+Give = Callable[[np.random.Generator, NDArray, NDArray, NDArray], Given]
+"""(generator, prediction, target, labels) -> what is given; arrays have the dtype of the prediction."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value of one option: "class_weight=spread". ``neutral``: it means the same as not giving the option."""
+
+    option: str
+    name: str
+    give: Give
+    neutral: bool = False
+
+    @property
+    def id(self) -> str:
+        """The printed name."""
+        return f"{self.option}={self.name}"
+
+
+def _number(value: float) -> Give:
+    return lambda generator, prediction, target, labels: (value, prediction, target)
+
+
+def _array(make: Callable[[np.random.Generator, int, int], NDArray]) -> Give:
+    """Give an array made for (rows, classes), in the dtype of the prediction unless it is of booleans."""
+
+    def give(generator: np.random.Generator, prediction: NDArray, target: NDArray, labels: NDArray) -> Given:
+        array = make(generator, *prediction.shape)
+        return (array if array.dtype == np.bool_ else array.astype(prediction.dtype)), prediction, target
+
+    return give
+
+
+def _spread(generator: np.random.Generator, count: int) -> NDArray:
+    return generator.uniform(0.25, 4, count)
+
+
+def _with_zeros(generator: np.random.Generator, count: int) -> NDArray:
+    return np.where(np.arange(count) % 3 == 1, 0.0, _spread(generator, count))
+
+
+def _where(generator: np.random.Generator, prediction: NDArray, target: NDArray, labels: NDArray) -> Given:
+    """Take away classes but never the label, nor what bears the whole of a soft target."""
+    there = generator.random(prediction.shape) < 0.6
+    there[np.arange(len(labels)), labels] = True
+    if target.ndim < prediction.ndim:
+        return there, prediction, target
+    bearing = target.argmax(-1)
+    there[np.arange(len(labels)), bearing] = True
+    left = np.where(there, target, 0)
+    return there, prediction, (left / left.sum(-1, keepdims=True)).astype(target.dtype)
+
+
+def _ignored(index: int, share: float) -> Give:
+    """Ignore a label that a share of the rows is given; a negative ``index`` below -1 is no class, -1 the last but one."""
+
+    def give(generator: np.random.Generator, prediction: NDArray, target: NDArray, labels: NDArray) -> Given:
+        return index, prediction, np.where(generator.random(len(target)) < share, index, target)
+
+    return give
+
+
+SETTINGS: dict[str, Setting] = {
+    setting.id: setting
+    for setting in (
+        Setting("class_weight", "spread", _array(lambda g, rows, classes: _spread(g, classes))),
+        Setting("class_weight", "with-zeros", _array(lambda g, rows, classes: _with_zeros(g, classes))),
+        Setting("class_weight", "ones", _array(lambda g, rows, classes: np.ones(classes)), neutral=True),
+        Setting("pos_weight", "scalar", _array(lambda g, rows, classes: np.array(3.0))),
+        Setting("pos_weight", "spread", _array(lambda g, rows, classes: _spread(g, classes))),
+        Setting("pos_weight", "of-rows", _array(lambda g, rows, classes: _spread(g, rows)[:, None])),
+        Setting("pos_weight", "zeros", _array(lambda g, rows, classes: np.zeros(classes))),
+        Setting("pos_weight", "ones", _array(lambda g, rows, classes: np.ones(classes)), neutral=True),
+        Setting("sample_weight", "spread", _array(lambda g, rows, classes: _spread(g, rows))),
+        Setting("sample_weight", "with-zeros", _array(lambda g, rows, classes: _with_zeros(g, rows))),
+        Setting("sample_weight", "zeros", _array(lambda g, rows, classes: np.zeros(rows))),
+        Setting("sample_weight", "ones", _array(lambda g, rows, classes: np.ones(rows)), neutral=True),
+        Setting("mask", "some", _array(lambda g, rows, classes: g.random(rows) < 0.6)),
+        Setting("mask", "none-left", _array(lambda g, rows, classes: np.zeros(rows, np.bool_))),
+        Setting("mask", "all-left", _array(lambda g, rows, classes: np.ones(rows, np.bool_)), neutral=True),
+        Setting("where", "some", _where),
+        Setting("where", "all-there", _array(lambda g, rows, classes: np.ones((rows, classes), np.bool_)), neutral=True),
+        Setting("ignore_index", "-100", _ignored(-100, 0.3)),
+        Setting("ignore_index", "-1", _ignored(-1, 0.3)),
+        Setting("ignore_index", "0", _ignored(0, 0.3)),
+        Setting("ignore_index", "255", _ignored(255, 0.3)),
+        Setting("ignore_index", "all", _ignored(-100, 1.0)),
+        Setting("ignore_index", "absent", _ignored(-100, 0.0), neutral=True),
+        Setting("label_smoothing", "0.1", _number(0.1)),
+        Setting("label_smoothing", "1", _number(1.0)),
+        Setting("label_smoothing", "0", _number(0.0), neutral=True),
+    )
+}
+"""Every setting, by its printed name."""
+
+
+def settings_of(option: str) -> tuple[Setting, ...]:
+    """Return the settings of one option."""
+    return tuple(setting for setting in SETTINGS.values() if setting.option == option)
+
+
+def combinations_of(loss: Loss) -> list[tuple[Setting, ...]]:
+    """Return what is given together: every setting alone, then each pair of options, the second in two settings."""
+    alone = [(setting,) for option in loss.options for setting in settings_of(option)]
+    pairs = []
+    for one, other in combinations(loss.options, 2):
+        pairs += [(settings_of(one)[0], setting) for setting in settings_of(other)[:2] if not setting.neutral]
+    return [*alone, *pairs]
