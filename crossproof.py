@@ -49,7 +49,11 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--adapter", required=True, help="pytorch, tensorflow, jax, or the path of your own adapter file.")
+@click.option(
+    "--adapter",
+    required=True,
+    help="pytorch, tensorflow, jax, keras-tensorflow, keras-jax, keras-torch, or the path of your own adapter file.",
+)
 @click.option("--device", default="cpu", show_default=True, help="Where to run: cpu, cuda.")
 @click.option("--profile", default="default", show_default=True, help="How much to ask: quick, default, thorough.")
 @click.option("--loss", default="", help="Ask about one loss only.")
@@ -183,7 +187,7 @@ def report(files: tuple[str, ...], require: tuple[str, ...], output: str) -> Non
 @FILES
 @REQUIRE
 def gate(files: tuple[str, ...], require: tuple[str, ...]) -> None:
-    """Judge result files: exit code 0 as expected, 1 news, 3 incomplete."""
+    """Judge result files: 0 as expected, 1 news, 3 incomplete."""
     from reports.gate import gate as judge
     from reports.results import read_results
 
@@ -204,6 +208,70 @@ def _finish(code: int, reasons: list[str]) -> None:
     for reason in reasons:
         click.echo(reason)
     sys.exit(code)
+
+
+FORMAT = click.option(
+    "--format", "form", default="text", show_default=True, help="text (Markdown where it is piped), markdown, json."
+)
+
+
+@main.command()
+@FILES
+@FORMAT
+def spec(files: tuple[str, ...], form: str) -> None:
+    """Print the specification, and who picks what.
+
+    Who picks what is in result files, by default those of this checkout.
+    """
+    from conformance.run import all_clauses, describe_specification
+    from reports.printing import FORMATS, print_document
+    from reports.results import read_results
+    from reports.specification import with_picks, write_specification
+
+    _choose("format", form, FORMATS)
+    results, problems = read_results(_existing(files))
+    specification = with_picks(describe_specification(all_clauses()), results)
+    print_document(write_specification(specification), specification, form)
+    _tell(problems)
+
+
+@main.command()
+@click.argument("loss")
+@FILES
+@click.option("--option", "options", multiple=True, help="An option that the call must take; may be repeated.")
+@click.option("--reduction", default="", help="The reduction that the call must have.")
+@FORMAT
+def equivalents(loss: str, files: tuple[str, ...], options: tuple[str, ...], reduction: str, form: str) -> None:
+    """Print how each framework computes a loss, with verdicts.
+
+    The verdicts are those of result files, by default those of this checkout. The best call comes first.
+    """
+    from reference.losses import LOSSES
+    from reference.options import REDUCTIONS, options_of
+    from reports.equivalents import find_equivalents, write_equivalents
+    from reports.printing import FORMATS, print_document
+    from reports.results import read_results
+
+    _choose("format", form, FORMATS)
+    spec = LOSSES[_choose("loss", loss, list(LOSSES))]
+    for option in options:
+        _choose(f"option of {loss}", option, options_of(spec))
+    if reduction:
+        _choose("reduction", reduction, list(REDUCTIONS))
+    results, problems = read_results(_existing(files))
+    if not results:
+        problems.append("there is no result: run `python crossproof.py run --adapter pytorch` or `python -m tox` first")
+    else:
+        found = find_equivalents(results, loss, options, reduction)
+        print_document(write_equivalents(found, loss, spec.formula, options, reduction), found, form)
+    _tell(problems)
+
+
+def _tell(problems: list[str]) -> None:
+    """Say what is wrong with the result files, beside what was printed; with any it is incomplete."""
+    for problem in problems:
+        click.echo(f"crossproof: {problem}", err=True)
+    sys.exit(INCOMPLETE if problems else 0)
 
 
 @main.command()

@@ -42,7 +42,7 @@ def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None, ji
     arrays = dict(arrays or {})
     if cotangent is None:
         value = jax.eval_shape(loss, prediction, target, **arrays)
-        cotangent = np.ones(value.shape, value.dtype)
+        cotangent = np.ones(value.shape, prediction.dtype)
 
     def pull_back(prediction, target, cotangent, arrays):
         value, backward = jax.vjp(lambda x, t: loss(x, t, **arrays), prediction, target)
@@ -82,7 +82,8 @@ class Jax:
         """Run a loss and its gradient under `jax.jit`, the only mode; see `adapters.framework.Framework.run`."""
         prediction, target = private_copy(call.prediction), private_copy(call.target)
         program = (key, call.reduction, device, *((a.shape, a.dtype.str) for a in (prediction, target, *call.arrays.values())))
-        cotangent = self._ones.get(program) if call.cotangent is None else call.cotangent
+        given = call.cotangent  # a program takes it in the dtype of the prediction, whatever the dtype of the value is
+        cotangent = self._ones.get(program) if given is None else given.astype(prediction.dtype)
         compile_seconds, error = 0.0, ""
         results: tuple[Any, Any, Any] = (None, None, None)
 
@@ -104,7 +105,7 @@ class Jax:
         try:
             with jax.default_device(jax.devices(device)[0]):
                 results = value_and_gradient(loss, prediction, target, cotangent, call.arrays, ahead_of_time)
-            self._ones[program] = np.ones_like(results[0])
+            self._ones[program] = np.ones(results[0].shape, prediction.dtype)
         except Exception as raised:
             error = describe_error(raised)
         seconds = perf_counter() - started - compile_seconds

@@ -26,7 +26,7 @@ def make_header(file: int) -> Header:
         framework="Synthetic", versions={}, python="", platform="", processor="", device="cpu", profile="thorough", seed=0,
         selection="all", questions=APIS * CLAUSES * MODES, started="", losses=dict.fromkeys(LOSSES, ""),
         clauses=[ClauseInfo(f"CLAUSE-{number}", "Title", "Sentence.") for number in range(CLAUSES)],
-        bindings=[], choice_points=[], certificate=[],
+        bindings=[], choice_points=[], certificate=[], data_kinds=[],
     )  # fmt: skip
 
 

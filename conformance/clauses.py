@@ -28,7 +28,8 @@ class Clause:
     ``applies`` tells for which losses it means something; ``needs`` says why a binding that declares less does not
     support it, and is empty where it does. ``reduce`` judges the smaller batches of a finding, where the property itself
     needs its whole table. ``asks_shape`` marks the clause that holds the shape of the loss against the mathematics too,
-    ``is_ladder`` one that finds where a loss saturates. ``asked`` tells to which bindings it is put: those that have the option
+    ``is_ladder`` one that finds where a loss saturates, ``is_recorded`` one whose answers are kept for other backends to be
+    compared with. ``asked`` tells to which bindings it is put: those that have the option
     it is about. ``meaning`` is its sentence where several clauses share a property.
     """
 
@@ -41,6 +42,7 @@ class Clause:
     reduce: Property | None = None
     asks_shape: bool = False
     is_ladder: bool = False
+    is_recorded: bool = False
     asked: Callable[[Binding], bool] = lambda binding: True
     meaning: str = ""
 
@@ -257,6 +259,15 @@ CLAUSES: tuple[Clause, ...] = (
         options.wrong_length,
         _ordinary,
         asked=_has_any("class_weight", "pos_weight", "sample_weight", "mask"),
+    ),
+    Clause(
+        55,
+        "backends",
+        relations.backends_agree,
+        _table(tables.backends),
+        applies=lambda loss: loss.prediction != "log-probability",
+        asked=lambda binding: binding.api.startswith("keras."),
+        is_recorded=True,
     ),
 )
 """The specification, in the order in which a run asks."""

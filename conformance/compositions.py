@@ -88,17 +88,19 @@ def _range(low: Array, high: Array, *, nan: ArrayLike = False, up: ArrayLike = F
 def composed(name: str, trial: Trial, judgement: Judgement) -> Mask:
     """Tell which rows of a judgement hold what a composition of `COMPOSITIONS` computes of what was asked."""
     call, got, rows = judgement.call, judgement.got, judgement.ratio.size
-    quantity = "gradient" if judgement.quantity == "sum of the gradient" else judgement.quantity
+    asked = judgement.quantity.partition(" for ")[0]  # "value for uint8 labels"
+    quantity = "gradient" if asked == "sum of the gradient" else asked
     if isinstance(got, str) or call.reduction != "none" or quantity not in ("value", "gradient", "target gradient"):
         return np.zeros(rows, bool)
     precision, x = PRECISIONS[trial.precision], call.prediction.astype(np.float64)
     with np.errstate(all="ignore"):
-        found = COMPOSITIONS[name](x, call.target, quantity, precision)
+        target = call.target[:, 0] if call.target.dtype.kind in "iu" and call.target.ndim == x.ndim else call.target
+        found = COMPOSITIONS[name](x, target, quantity, precision)
         if trial.semantics.loss_shape == "row_mean":
             found = (found.sum(precision) if quantity == "value" else found).times(1 / x.shape[-1])
         if call.cotangent is not None:
             found = found.times(call.cotangent[..., None] if call.cotangent.ndim < x.ndim else call.cotangent)
-        if judgement.quantity != quantity:
+        if asked != quantity:
             found = found.sum(precision)
         if found.low.shape != got.shape:
             return np.zeros(rows, bool)
@@ -146,8 +148,8 @@ def _outcomes(x: Array, precision: Precision) -> tuple[Rounded, Rounded]:
     near, far = small / (1 + small), 1 / (1 + small)
     p, q = np.where(x >= 0, far, near), np.where(x >= 0, near, far)
     error = 2 * u * p * (EXP_ERROR * q + 3)
-    low, high = q - error - 3 * u * q, q + error + 3 * u * q
-    there = Rounded(np.maximum(low, u), np.maximum(high, u), low < u, q < u / 4)
+    low, high, none = q - error - 3 * u * q, q + error + 3 * u * q, q < u / 4
+    there = Rounded(np.where(none, 0.0, np.maximum(low, u)), np.where(none, 0.0, np.maximum(high, u)), low < u, none)
     return _rounded(p, error, precision), there
 
 
@@ -164,8 +166,9 @@ def _log_of_sigmoid(x: Array, targets: NDArray, quantity: str, precision: Precis
 
 
 def _slope(here: Rounded, there: Rounded, t: Array, u: float) -> Range:
-    """Return the range of (-t / p + (1 - t) / q) p q: NaN where p or q is 0, and -inf where t / p overflows before."""
+    """Return the range of (-t / p + (1 - t) / q) p q: NaN where p or q is 0, 0 where p q is, -inf where t / p overflows."""
     low, high = (1 - t) * here.low - t * there.high, (1 - t) * here.high - t * there.low
+    low, high = np.where(here.vanishes, np.minimum(low, 0), low), np.where(here.vanishes, np.maximum(high, 0), high)
     slack = ROUNDINGS * u * ((1 - t) * here.high + t * there.high)
     nan, overflows = here.vanishes | there.vanishes, here.vanishes & (t > 0)
     return _range(low - slack, high + slack, nan=nan, down=overflows).only_nan(here.vanished | there.vanished)
@@ -203,7 +206,9 @@ def _clipped_log_of_sigmoid(x: Array, targets: NDArray, quantity: str, precision
     first, last = clip_bounds(precision)
     never = np.zeros(x.shape, bool)
     p = Rounded(np.clip(here.low, first, last), np.clip(here.high, first, last), never, never)
-    q = Rounded(np.clip(there.low, 1 - last, 1 - first), np.clip(there.high, 1 - last, 1 - first), never, never)
+    low, high = (np.clip(end, 1 - last, 1 - first) for end in (there.low, there.high))
+    rounding = 2 * precision.u  # of 1 - p, which others than log1p(-p) have, here and there
+    q = Rounded(low * (1 - rounding), high * (1 + rounding), never, never)
     if quantity == "gradient":
         slope = _slope(p, q, t, precision.u)
         perhaps = (here.low < first) | (there.low < 1 - last)

@@ -10,23 +10,30 @@ UNLISTED = ("defect", "crash", "changed")
 
 
 def draft(records: Iterable[Record]) -> str:
-    """Return TOML entries for the unlisted findings, one for each API and behaviour.
+    """Return TOML entries for the unlisted findings, one for each API and behaviour: what is got, and in which regimes.
 
-    ``reason`` and ``upstream`` are left empty for a person to write; the suite refuses an entry without them.
+    ``reason`` and ``upstream`` are left empty for a person to write; the suite refuses an entry without them. One who knows
+    what the API computes instead puts the choice, form or composition in place of ``got`` and ``regimes``.
     """
-    groups: dict[tuple[str, str, tuple[str, ...]], list[Record]] = {}
-    for record in records:
-        if record.verdict in UNLISTED and record.kinds:
-            groups.setdefault((record.loss, record.api, tuple(record.kinds)), []).append(record)
+    asked = [record for record in records if record.verdict in UNLISTED and record.kinds]
+    modes = {record.mode for record in asked}
+    groups: dict[tuple, list[Record]] = {}
+    for record in asked:
+        behaviour = record.loss, record.api, tuple(record.kinds), tuple(record.regimes)
+        groups.setdefault((*behaviour, record.dtype, record.mode), []).append(record)
     entries = tomlkit.aot()
-    for (loss, api, kinds), found in groups.items():
+    for (loss, api, kinds, regimes, dtype, mode), found in groups.items():
         entry = tomlkit.table()
         entry["loss"] = loss
         entry["api"] = [api]
         entry["clauses"] = sorted({int(record.clause.rpartition("-")[2]) for record in found})
-        entry["dtypes"] = sorted({record.dtype for record in found})
+        entry["dtypes"] = [dtype]
+        if len(modes) > 1:
+            entry["modes"] = [mode]
         observed = tomlkit.inline_table()
         observed["got"] = list(kinds)
+        if regimes:
+            observed["regimes"] = list(regimes)
         entry["observed"] = observed
         entry["reason"] = ""
         entry["upstream"] = ""

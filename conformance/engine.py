@@ -15,9 +15,9 @@ from conformance.findings import describe
 from conformance.judging import Judgement
 from conformance.profiles import Profile
 from conformance.shrink import shrink
-from conformance.trial import Trial, regime_counts
+from conformance.trial import Trial, float64, regime_counts
 from reference.semantics import MATHEMATICAL
-from reports.record import Record, Verdict, number
+from reports.record import Answers, Number, Record, Verdict, number
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,26 @@ def answer(examination: Examination, question: Question) -> Answered:
         record, shown = _judge(examination, question, trial, entries)
     except ArithmeticError as error:
         return Answered(_record(question, "crash", [], reason=f"the suite could not judge: {error}"), met)
+    if clause.is_recorded:
+        observed = [entry.observed for entry in entries]
+        answers = _answers(examination, question, trial_under(trial.under(binding.semantics), observed))
+        record = msgspec.structs.replace(record, answers=answers)
     return Answered(record, met, shown)
+
+
+def _answers(examination: Examination, question: Question, trial: Trial) -> Answers | None:
+    """Return what a question was answered, with the bounds under what is documented and listed; None if there is no array."""
+    got: list[Number] = []
+    bounds: list[Number] = []
+    for batch in question.clause.inputs(trial.loss, trial.dtype, examination.profile):
+        answer, expected = trial.ask(batch), trial.expect(batch)
+        for quantity in ("value", "gradient"):
+            truth, bound = expected.of(quantity)
+            if answer.trouble(quantity, truth.shape):
+                return None
+            got += map(number, float64(answer.array(quantity)).ravel().tolist())
+            bounds += map(number, np.broadcast_to(bound, truth.shape).ravel().tolist())
+    return Answers(got, bounds)
 
 
 def _trial(examination: Examination, question: Question) -> Trial:

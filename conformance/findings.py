@@ -3,6 +3,8 @@
 import inspect
 import shlex
 import textwrap
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +85,8 @@ def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dty
     call = judgement.call
     function = framework.value_and_gradient
     module = inspect.getmodule(function)
-    names = set(_words_in(inspect.getsource(function)))
+    source = _source_of(function)
+    names = set(_words_in(source))
     imports = {*binding.imports, *module_imports(module, names), "import numpy as np"}
     options = "".join(f", {name}={value!r}" for name, value in call.numbers.items())
     arrays = ", ".join(f"{name!r}: {_literal(array)}" for name, array in call.arrays.items())
@@ -99,7 +102,7 @@ def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dty
         f"np.set_printoptions(floatmode='unique', linewidth=10**6, threshold={SHOWN}, edgeitems=3)",
         "",
         "",
-        textwrap.dedent(inspect.getsource(function)).rstrip(),
+        source,
         "",
         "",
         binding.source.rstrip(),
@@ -119,6 +122,11 @@ def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dty
         "",
     ]
     return "\n".join(lines)
+
+
+@cache
+def _source_of(function: Callable[..., object]) -> str:
+    return textwrap.dedent(inspect.getsource(function)).rstrip()
 
 
 def _words_in(source: str) -> list[str]:

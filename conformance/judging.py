@@ -1,6 +1,7 @@
 """Judgements: an answer held against what is expected of it, row by row, in units of the derived bound."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class Judgement:
     call: Call
     note: str = ""
 
-    @property
+    @cached_property
     def violating(self) -> NDArray[np.bool_]:
         """Which rows violate the clause."""
         return ~(self.ratio <= 1)
@@ -59,10 +60,11 @@ def agree(batch: Batch, answer: Answer, other: Answer, quantity: str, bound: NDA
 
 def by_row(ratio: NDArray, rows: int) -> NDArray:
     """Return the largest entry of each row; a single number stands for all rows."""
-    ratio = np.where(np.isnan(ratio), np.inf, ratio)
     if ratio.ndim == 0 or ratio.size == 0:
-        return np.full(max(rows, 1), ratio.max(initial=0.0))
-    return ratio.reshape(len(ratio), -1).max(-1, initial=0.0)
+        worst = np.full(max(rows, 1), ratio.max(initial=0.0))
+    else:
+        worst = ratio if ratio.ndim == 1 else ratio.reshape(len(ratio), -1).max(-1, initial=0.0)
+    return np.where(np.isnan(worst), np.inf, worst)  # a NaN is the largest of its row
 
 
 def refuse(batch: Batch, answer: Answer, name: str, got: NDArray | str, expected: NDArray | str) -> Judgement:

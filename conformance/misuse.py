@@ -183,7 +183,8 @@ def right_loss(kind: DataKind) -> tuple[View, ...]:
     grades = [Grade(form, spec.gradient_forms[0]) for form in spec.value_forms]
     bound = np.max([error_bounds(kind.loss, x, t, truth, grade=grade, precision=DTYPE).value for grade in grades], axis=0)
     whole = View(truth.value, bound)
-    return (whole,) if spec.has_classes else (_by_row(whole, "mean"), _by_row(whole, "sum"), whole)
+    alone = spec.has_classes or truth.value.shape[-1] == 1
+    return (whole,) if alone else (_by_row(whole, "mean"), _by_row(whole, "sum"), whole)
 
 
 def _by_row(whole: View, reduction: str) -> View:

@@ -159,6 +159,22 @@ def improper(spec: Loss, dtype: str) -> list[Batch]:
     return [small(spec, dtype, "improper", [("sum 1/2", [0.125, 0.25, 0.125], 0), ("sum 3/2", [0.5, 0.75, 0.25], 1)])]
 
 
+def backends(spec: Loss, dtype: str) -> list[Batch]:
+    """Return what the backends of a library are compared on: rows where their ways of computing a loss could part."""
+    logit = spec.prediction == "logit"
+    rows: Rows
+    if not spec.has_classes:
+        numbers = [30.0, -30.0, 0.0, 1e4] if logit else [1e-4, 0.0, 1.0, 0.5]
+        rows = [(f"{x:g}", x, t) for x, t in zip(numbers, [0.25, 1.0, 0.0, 0.5], strict=True)]
+    elif spec.target == "soft" and logit:
+        rows = [("confident", [30.0, -30.0, 0.0], [0.0, 0.5, 0.5]), ("sum 2", [0.5, -1.0, 2.0], [1.0, 1.0, 0.0])]
+    elif logit:
+        rows = [("confident", [30.0, -30.0, 0.0], 1), ("tie", [0.0, 0.0, 0.0], 2)]
+    else:
+        rows = [("sum 2", [0.5, 1.5, 0.0], 0), ("right", [0.0, 1.0, 0.0], 1), ("wrong", [0.0, 1.0, 0.0], 0)]
+    return [small(spec, dtype, "backends", rows)]
+
+
 def worked(spec: Loss, dtype: str) -> list[Batch]:
     """Return the worked examples that users start from."""
     if spec.name == "sigmoid_cross_entropy_with_logits":

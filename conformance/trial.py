@@ -105,11 +105,6 @@ class Trial:
         return "float64" if self.semantics.computation_dtype == "float64_result" else self.precision
 
     @property
-    def reduced_dtype(self) -> str:
-        """The dtype of their sum and mean."""
-        return "float32" if self.semantics.computation_dtype == "float32_reduced" else self.value_dtype
-
-    @property
     def outer_precision(self) -> str:
         """The dtype that losses are reduced in and upstream gradients are taken in."""
         return self.dtype if self.semantics.computation_dtype in ("input", "float64_result") else "float32"

@@ -20,14 +20,17 @@ from reference.bounds_divergence import (
     divergence_with_log_targets_bounds,
     likelihood_bounds,
 )
+from reference.bounds_focal import binary_focal_bounds, sigmoid_focal_bounds
+from reference.bounds_focal_classes import categorical_focal_bounds, generalized_bounds, softmax_focal_bounds
 from reference.bounds_margin import multilabel_bounds, soft_margin_bounds
 from reference.bounds_probability import binary_bounds, categorical_bounds
 from reference.bounds_sigmoid import sigmoid_bounds
 from reference.bounds_softmax import softmax_bounds, sparse_softmax_bounds
+from reference.bounds_softmax_terms import poly_bounds, softmax_bounds_with_terms
 from reference.doubledouble import Array
 from reference.evaluate import Evaluation, labels_in_range
 from reference.losses import LOSSES, Grade, Loss
-from reference.options import NONE, REDUCTIONS, Options, Problem, one_hot_targets, plain_problem
+from reference.options import EPSILON, GAMMA, NONE, REDUCTIONS, Options, Problem, Q, one_hot_targets, plain_problem
 from reference.precision import PRECISIONS, Precision
 from reference.semantics import MATHEMATICAL, Semantics
 
@@ -201,9 +204,13 @@ def _sigmoid(x: Array, t: Array, value: Array, gradient: Array, how: _Computatio
 
 
 def _softmax(x: Array, t: NDArray, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    scaled = how.semantics.unnormalised_gradient == "scaled"
+    if how.options.z_loss is not None or how.options.soft_cap is not None:
+        return softmax_bounds_with_terms(
+            x, t, value, how.options, how.grade, how.precision, scaled=scaled, roundings=how.roundings
+        )
     if t.ndim < x.ndim:
         return sparse_softmax_bounds(x, t, value, gradient, how.grade, how.precision)
-    scaled = how.semantics.unnormalised_gradient == "scaled"
     return softmax_bounds(x, t, gradient, how.grade, how.precision, scaled=scaled, roundings=how.roundings)
 
 
@@ -231,6 +238,45 @@ def _multilabel(x: Array, t: Array, value: Array, gradient: Array, how: _Computa
     return multilabel_bounds(x, t, how.options.class_weight, how.grade, how.precision)
 
 
+def _binary_focal(x: Array, t: NDArray, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    return binary_focal_bounds(
+        x, t, value, gradient, how.options.alpha, _gamma(how), how.grade, how.semantics, how.precision, roundings=how.roundings
+    )
+
+
+def _sigmoid_focal(x: Array, t: NDArray, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    return sigmoid_focal_bounds(
+        x, t, value, gradient, how.options.alpha, _gamma(how), how.grade, how.semantics, how.precision, roundings=how.roundings
+    )
+
+
+def _categorical_focal(x: Array, t: NDArray, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    return categorical_focal_bounds(
+        x, t, gradient, how.options.alpha, _gamma(how), how.semantics, how.precision, roundings=how.roundings
+    )
+
+
+def _softmax_focal(x: Array, t: NDArray, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    return softmax_focal_bounds(
+        x, t, gradient, how.options.alpha, _gamma(how), how.grade, how.semantics, how.precision, roundings=how.roundings
+    )
+
+
+def _gamma(how: _Computation) -> float:
+    return GAMMA if how.options.gamma is None else how.options.gamma
+
+
+def _poly(x: Array, t: NDArray, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    epsilon = EPSILON if how.options.epsilon is None else how.options.epsilon
+    return poly_bounds(x, t, value, gradient, epsilon, how.grade, how.precision, roundings=how.roundings)
+
+
+def _generalized(x: Array, t: NDArray, value: Array, gradient: Array, how: _Computation) -> tuple[Array, ...]:
+    t = one_hot_targets(t, x.shape[-1]) if t.ndim < x.ndim else t
+    q = Q if how.options.q is None else how.options.q
+    return generalized_bounds(x, t, gradient, q, how.grade, how.semantics, how.precision, roundings=how.roundings)
+
+
 BOUNDS: dict[str, Callable[[Array, NDArray, Array, Array, _Computation], tuple[Array, ...]]] = {
     "binary_cross_entropy": _binary,
     "categorical_cross_entropy": _categorical,
@@ -244,6 +290,12 @@ BOUNDS: dict[str, Callable[[Array, NDArray, Array, Array, _Computation], tuple[A
     "kl_divergence_with_log_targets": _divergence_with_log_targets,
     "soft_margin": _soft_margin,
     "multilabel_soft_margin": _multilabel,
+    "binary_focal_cross_entropy": _binary_focal,
+    "binary_focal_cross_entropy_with_logits": _sigmoid_focal,
+    "categorical_focal_cross_entropy": _categorical_focal,
+    "categorical_focal_cross_entropy_with_logits": _softmax_focal,
+    "poly_loss_cross_entropy": _poly,
+    "generalized_cross_entropy": _generalized,
 }
 """The bounds of each loss, on rows: (prediction, target, value, gradient, how) -> value, gradient, target gradient."""
 

@@ -25,9 +25,7 @@ def likelihood_bounds(value: Array, gradient: Array, precision: Precision) -> tu
     return np.full_like(value, precision.smallest), np.full_like(gradient, precision.smallest)
 
 
-def divergence_bounds(
-    probabilities: Array, targets: Array, form: str, semantics: Semantics, precision: Precision
-) -> Parts:
+def divergence_bounds(probabilities: Array, targets: Array, form: str, semantics: Semantics, precision: Precision) -> Parts:
     r"""Return the bounds for probabilities on either side.
 
     Value, each term:
@@ -135,8 +133,6 @@ def _at_clip(bound: Array, jump: Array, given: Array, low: float) -> Array:
     """Return the bound of a slope under a clip to [low, 1]: 0 outside, and wider by the jump at the boundaries."""
     bound = np.where((given < low) | (given > 1), 0.0, bound)
     return np.where((given == low) | (given == 1), bound + jump, bound)
-
-
 
 
 def _product(weight: Array, term: Array) -> Array:

@@ -20,7 +20,8 @@ def soft_margin_bounds(
 
     - value l, log1p(exp(-z)) or max(-z, 0) + log1p(exp(-\|z\|)): u [(c_1 + 1) l + c_e sg(-z)] + 2 lam
     - gradient g = -y sg(-z), with sg as a quotient of exponentials: (c_e + 4) u \|g\| + 2 (1 + \|y\|) lam; the lse form
-      exp(-z - sp(-z)) adds u \|g\| [\|z\| + (2 + c_1 + c_e) l1], as in `bounds_sigmoid`
+      exp(-z - sp(-z)) adds \|g\| [min(u \|z\|, l1) + u (2 + c_1 + c_e) l1]: as in `bounds_sigmoid`, but a sum of \|z\| and l1
+      loses at most the smaller one, so that huge logits are exact
     - target gradient -x sg(-z): one product more, (c_e + 5) u \|x sg(-z)\| + 2 (1 + \|x\|) lam, and the same for lse
 
     A label other than -1 and 1 rounds z, which moves l by u \|z\| sg(-z) and the slopes by u \|z\| of themselves.
@@ -31,12 +32,13 @@ def soft_margin_bounds(
     small = np.exp(-np.abs(margin))
     share = np.where(margin > 0, small, 1.0) / (1 + small)
     rounded = np.where(np.abs(signs) == 1, 0.0, size)
-    value_bound = u * ((LOG1P_ERROR + 1) * np.abs(value) + (EXP_ERROR + rounded) * share) + 2 * lam
+    value_bound = (LOG1P_ERROR + 1) * u * np.abs(value) + u * (EXP_ERROR + rounded) * share + 2 * lam
     relative = u * (EXP_ERROR + 4 + rounded)
     if grade.gradient == "lse":
-        relative = relative + u * (size + (2 + LOG1P_ERROR + EXP_ERROR) * np.log1p(small))
+        smaller = np.log1p(small)
+        relative = relative + np.minimum(u * size, smaller) + (2 + LOG1P_ERROR + EXP_ERROR) * u * smaller
     gradient_bound = relative * np.abs(gradient) + 2 * (1 + np.abs(signs)) * lam
-    target_bound = (relative + u) * np.abs(logits) * share + 2 * (1 + np.abs(logits)) * lam
+    target_bound = (relative + u) * (np.abs(logits) * share) + 2 * (1 + np.abs(logits)) * lam
     return value_bound, gradient_bound, target_bound
 
 
@@ -74,8 +76,9 @@ def multilabel_bounds(
     whole = sizes.sum(-1)
     value = errors.sum(-1) + roundings * u * whole + rounding_of_sum(sizes, whole, precision.v) + n * lam * down
     value = (value + 2 * precision.v * whole) / (n * down) + lam
+    largest = np.nextafter(precision.largest, 0.0)  # what is added to a bound must not make it infinite
     with np.errstate(over="ignore"):
-        value = np.where(whole / down >= min(precision.overflow, precision.largest), precision.largest, value)
+        value = np.where(whole / down >= min(precision.overflow, precision.largest), largest, value)
     share, more = weight / n, (2 + roundings) * u
     pair = here * (1 - up) + there * up
     slope_bound = share * (bounds[1] + more * (slope + pair)) + 4 * lam

@@ -16,6 +16,12 @@ LOG_ERROR = 5.0
 """Worst relative error of log in units of roundoff: 4.3 measured over the same four."""
 LOG1P_ERROR = 5.0
 """Worst relative error of log1p in units of roundoff: 4.8 measured over the same four for positive arguments."""
+EXPM1_ERROR = 6.0
+"""Worst relative error of expm1 in units of roundoff: 5.8 measured over the same four for negative arguments."""
+TANH_ERROR = 8.0
+"""Worst relative error of tanh in units of roundoff: 7.4 measured over the same four."""
+POWER_ERROR = 4.0
+"""Worst relative error of pow in units of roundoff: 3.2 measured over the same four, for exponents from -0.9 to 5."""
 
 
 VECTOR_BITS = 256

@@ -92,7 +92,7 @@ def sparse_softmax_bounds(
         length = np.abs(rows.quarter_largest + 0.25 * rows.log_total)
     else:
         length = rows.quarter_distance[np.arange(len(logits)), labels]
-    value_bound = 4.0 * u * length + u * np.abs(value) + _sigma(rows, grade.value) + (logits.shape[-1] + 1) * lam
+    value_bound = 4.0 * u * length + u * np.abs(value) + sigma_of(rows, grade.value) + (logits.shape[-1] + 1) * lam
     if grade.value == "log_quotient":
         value_bound = value_bound + u * (EXP_ERROR + 2) + LOG_ERROR * u * np.abs(value)
     slope = probability_error(rows, grade.gradient, precision) + (u * np.abs(gradient) + 2 * lam)
@@ -131,7 +131,7 @@ def softmax_bounds(
     rows, u, lam = softmax_rows(logits, precision), precision.u, precision.smallest
     weight = np.abs(targets)
     total = weight.sum(-1)
-    sigma, flushed = _sigma(rows, grade.value), (logits.shape[-1] + 1) * lam
+    sigma, flushed = sigma_of(rows, grade.value), (logits.shape[-1] + 1) * lam
     value = softmax_value_bound(rows, weight, total, grade.value, precision, roundings=roundings)
 
     slope = probability_error(rows, grade.gradient, precision)
@@ -170,7 +170,7 @@ def softmax_value_bound(
     rounding = 4.0 * (u * lengths + (2 + roundings) * u * whole + rounding_of_sum(terms, whole, precision.v))
     if form == "log_quotient":
         rounding = rounding + u * (EXP_ERROR + 2) * total + 4.0 * u * LOG_ERROR * whole
-    return rounding + total * _sigma(rows, form) + (1 + total) * (n + 1) * precision.smallest
+    return rounding + total * sigma_of(rows, form) + (1 + total) * (n + 1) * precision.smallest
 
 
 def probability_error(rows: SoftmaxRows, form: str, precision: Precision) -> Array:
@@ -187,5 +187,6 @@ def probability_error(rows: SoftmaxRows, form: str, precision: Precision) -> Arr
     return error
 
 
-def _sigma(rows: SoftmaxRows, form: str) -> Array:
+def sigma_of(rows: SoftmaxRows, form: str) -> Array:
+    """Return the error of log S (rows,) by form: everywhere that of the plain form, but in the log1p form."""
     return rows.log1p_sigma if form == "log1p" else rows.plain_sigma

@@ -37,9 +37,7 @@ def negative_log_likelihood(log_probabilities: Array, targets: Array) -> Parts:
     return _undefined(undefined, value, -targets, -log_probabilities)
 
 
-def kl_divergence(
-    probabilities: Array, targets: Array, semantics: Semantics, precision: Precision, am: Arithmetic
-) -> Parts:
+def kl_divergence(probabilities: Array, targets: Array, semantics: Semantics, precision: Precision, am: Arithmetic) -> Parts:
     r"""Return the Kullback-Leibler divergence of each row, and its gradients with respect to prediction and target.
 
     .. math:: l = \sum_k t_k \log(t_k / q_k), \quad \partial l / \partial q_k = -t_k / q_k, \quad
@@ -75,9 +73,7 @@ def kl_divergence(
     return _undefined(undefined, value, gradient, np.where(target_inside, _at_zero(slope, targets == 0, semantics, am), 0.0))
 
 
-def kl_divergence_of_log_probabilities(
-    log_probabilities: Array, targets: Array, semantics: Semantics, am: Arithmetic
-) -> Parts:
+def kl_divergence_of_log_probabilities(log_probabilities: Array, targets: Array, semantics: Semantics, am: Arithmetic) -> Parts:
     r"""Return the Kullback-Leibler divergence of each row of log-probabilities x, and its gradients.
 
     .. math:: l = \sum_k t_k (\log t_k - x_k), \quad \partial l / \partial x_k = -t_k, \quad
@@ -93,9 +89,7 @@ def kl_divergence_of_log_probabilities(
     return _undefined(undefined, value, -targets, _at_zero(slope, targets == 0, semantics, am))
 
 
-def kl_divergence_with_log_targets(
-    log_probabilities: Array, log_targets: Array, semantics: Semantics, am: Arithmetic
-) -> Parts:
+def kl_divergence_with_log_targets(log_probabilities: Array, log_targets: Array, semantics: Semantics, am: Arithmetic) -> Parts:
     r"""Return the Kullback-Leibler divergence of each row of log-probabilities x and y, and its gradients.
 
     .. math:: l = \sum_k e^{y_k} (y_k - x_k), \quad \partial l / \partial x_k = -e^{y_k}, \quad
@@ -154,7 +148,9 @@ def _product(weight: Number, term: Number, am: Arithmetic) -> Number:
     rough = np.where(am.high(weight) == 0, 0.0, am.high(weight) * am.high(term))
     usable = (size < LARGE) & (am.high(weight) != 0)
     nothing = am.exactly(np.zeros_like(size))
-    return am.select(usable, am.multiply(am.select(usable, weight, nothing), am.select(usable, term, nothing)), am.exactly(rough))
+    return am.select(
+        usable, am.multiply(am.select(usable, weight, nothing), am.select(usable, term, nothing)), am.exactly(rough)
+    )
 
 
 def _lowered(weight: Number, term: Number, am: Arithmetic) -> Number:

@@ -1,12 +1,16 @@
 """Double-double arithmetic: numbers carried as an unevaluated sum ``hi + lo`` of two float64 arrays.
 
-Every result is accurate to about 2^-75 relative or better, from ``+ - * /``, ``rint``, ``floor``, ``frexp`` and ``ldexp``;
-``np.log1p`` is only the start of a Newton step that squares its error away, so the digits do not depend on the
-platform's mathematical library. Only finite arguments are meaningful; callers put special values in afterwards.
+Every result is accurate to about 2^-75 relative or better, from ``+ - * /``, ``rint`` and the bits of the exponent alone, so
+the digits do not depend on the platform's mathematical library. Only finite arguments are meaningful; callers put special
+values in afterwards.
+
+exp and log look up the nearest of 2048 table points, whose leading parts are short enough for products with them to be exact;
+what is left is below 2^-11, so its series needs few terms, and plain float64 for all but the first.
 
 Sources: T. J. Dekker, "A floating-point technique for extending the available precision", Numer. Math. 18 (1971);
 D. E. Knuth, The Art of Computer Programming, volume 2, section 4.2.2 (two-sum); P. T. P. Tang, "Table-driven
-implementation of the exponential function in IEEE floating-point arithmetic", ACM TOMS 15(2) (1989).
+implementation of the exponential function in IEEE floating-point arithmetic", ACM TOMS 15(2) (1989), and "Table-driven
+implementation of the logarithm function", ACM TOMS 16(4) (1990).
 """
 
 from collections.abc import Callable
@@ -18,8 +22,12 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-TABLE_SIZE = 512
-"""Entries of the table of 2^(j/512): with it the reduced argument of exp stays below 2^-10.5."""
+TABLE_BITS = 11
+TABLE_SIZE = 2**TABLE_BITS
+"""Entries of the tables of 2^(j/2048) and of logarithms."""
+
+CHUNK = 8192
+"""Elements that a long formula takes at a time: what its temporaries keep in cache."""
 
 
 class DD(NamedTuple):
@@ -29,9 +37,13 @@ class DD(NamedTuple):
     lo: Array
 
 
+_ZERO = np.zeros(1)
+_ZERO.flags.writeable = False
+
+
 def exactly(x: Array) -> DD:
-    """Return ``x`` itself as a double-double number."""
-    return DD(x, np.zeros_like(x))
+    """Return ``x`` itself as a double-double number; its low part is not writeable."""
+    return DD(x, np.ndarray(x.shape, np.float64, _ZERO, strides=(0,) * x.ndim))
 
 
 def quick_two_sum(a: Array, b: Array) -> DD:
@@ -62,11 +74,9 @@ def two_product(a: Array, b: Array) -> DD:
 
 
 def add(a: DD, b: DD) -> DD:
-    """Return ``a + b``; accurate under cancellation too."""
+    """Return ``a + b`` to 2^-105 of the larger one."""
     s, e = two_sum(a.hi, b.hi)
-    t, f = two_sum(a.lo, b.lo)
-    s, e = quick_two_sum(s, e + t)
-    return quick_two_sum(s, e + f)
+    return quick_two_sum(s, e + (a.lo + b.lo))
 
 
 def negate(a: DD) -> DD:
@@ -81,23 +91,32 @@ def multiply(a: DD, b: DD) -> DD:
 
 
 def divide(a: DD, b: DD) -> DD:
-    """Return ``a / b`` by three steps of long division."""
-    q1 = a.hi / b.hi
-    r = add(a, negate(multiply(b, exactly(q1))))
-    q2 = r.hi / b.hi
-    r = add(r, negate(multiply(b, exactly(q2))))
-    q, e = quick_two_sum(q1, q2)
-    return quick_two_sum(q, e + r.hi / b.hi)
+    """Return ``a / b`` by two steps of long division."""
+    quotient = a.hi / b.hi
+    p, e = two_product(quotient, b.hi)
+    remainder = ((a.hi - p) - e) + (a.lo - quotient * b.lo)
+    return quick_two_sum(quotient, remainder / b.hi)
 
 
 def scale(a: DD, exponent: int | NDArray[np.integer]) -> DD:
     """Return ``a * 2^exponent``, exact unless it overflows or becomes subnormal."""
-    return DD(np.ldexp(a.hi, exponent), np.ldexp(a.lo, exponent))
+    if isinstance(exponent, int) and abs(exponent) <= 1022:
+        return DD(a.hi * 2.0**exponent, a.lo * 2.0**exponent)
+    powers = np.asarray(exponent, np.int64)
+    if powers.min(initial=0) < -1022 or powers.max(initial=0) > 1023:
+        return DD(np.ldexp(a.hi, powers), np.ldexp(a.lo, powers))
+    power = _power_of_two(powers)
+    return DD(a.hi * power, a.lo * power)
+
+
+def _power_of_two(exponent: NDArray[np.int64]) -> Array:
+    """Return ``2^exponent`` by its bits, much faster than `ldexp`; for exponents from -1022 to 1023."""
+    return ((exponent + 1023) << 52).view(np.float64)
 
 
 def multiply_scaled(a: DD, b: DD, exponent: NDArray[np.integer]) -> DD:
     """Return ``a * b * 2^exponent``, for results below 2^960; digits are lost only where the result itself is subnormal."""
-    _, size = np.frexp(a.hi)
+    size = np.clip((a.hi.view(np.int64) >> 52) & 0x7FF, 1, 2045) - 1023  # the exponent of a, subnormal ones aside
     return multiply(scale(a, -size), scale(b, size + exponent))
 
 
@@ -105,104 +124,167 @@ def total(a: DD) -> DD:
     """Return the sum over the last axis, by a pairwise tree; 0 for an empty axis."""
     if a.hi.shape[-1] == 0:
         return exactly(np.zeros(a.hi.shape[:-1]))
-    while (n := a.hi.shape[-1]) > 1:
-        half = n // 2
-        first, second = (DD(a.hi[..., part], a.lo[..., part]) for part in (slice(half), slice(half, 2 * half)))
-        pairs = add(first, second)
-        odd = n % 2 == 1
-        a = DD(*(np.concatenate([p, x[..., -1:]], -1) for p, x in zip(pairs, a, strict=True))) if odd else pairs
-    return DD(a.hi[..., 0], a.lo[..., 0])
+    hi, lo = (np.array(np.moveaxis(part, -1, 0), order="C") for part in a)
+    n = len(hi)
+    while n > 1:
+        half = (n + 1) // 2
+        first, second = slice(n - half), slice(half, n)
+        hi[first], error = two_sum(hi[first], hi[second])
+        lo[first] += lo[second] + error
+        n = half
+    return quick_two_sum(hi[0], lo[0])
 
 
 def select(condition: NDArray[np.bool_], a: DD, b: DD) -> DD:
-    """Return ``a`` where the condition holds and ``b`` elsewhere."""
+    """Return ``a`` where the condition holds and ``b`` elsewhere; one of the two itself where it is nowhere mixed."""
+    if condition.shape == a.hi.shape == b.hi.shape:
+        if condition.all():
+            return a
+        if not condition.any():
+            return b
     return DD(np.where(condition, a.hi, b.hi), np.where(condition, a.lo, b.lo))
 
 
-def _parts(x: Decimal, widths: tuple[int, ...]) -> list[float]:
-    """Split ``x`` into float64 parts of at most ``widths`` significant bits each."""
+def _by_chunks(function: Callable[..., DD], *arrays: Array) -> DD:
+    """Return ``function`` of arrays of one shape, some elements at a time."""
+    shape = arrays[0].shape
+    if arrays[0].size <= CHUNK:
+        return function(*arrays)
+    flat = [array.ravel() for array in arrays]
+    result = DD(np.empty(flat[0].shape), np.empty(flat[0].shape))
+    for start in range(0, flat[0].size, CHUNK):
+        chunk = slice(start, start + CHUNK)
+        result.hi[chunk], result.lo[chunk] = function(*(array[chunk] for array in flat))
+    return DD(result.hi.reshape(shape), result.lo.reshape(shape))
+
+
+def _parts(x: Decimal, bits: tuple[int, ...]) -> tuple[float, ...]:
+    """Split ``x`` into multiples of 2^-bits, one for each of ``bits``, and the float64 nearest to what is left."""
     parts = []
-    for width in widths:
-        mantissa, exponent = np.frexp(float(x))
-        parts.append(float(np.ldexp(np.rint(np.ldexp(mantissa, width)), exponent - width)))
+    for bit in bits:
+        parts.append(round(x * 2**bit) / 2**bit)
         x -= Decimal(parts[-1])
-    return parts
+    return *parts, float(x)
+
+
+def _table(rows: list[tuple[float, ...]]) -> list[Array]:
+    return [np.array(column) for column in zip(*rows, strict=True)]
+
+
+_SQRT_HALF = int(np.float64(0.5**0.5).view(np.int64)) >> (52 - TABLE_BITS) << (52 - TABLE_BITS)
+"""The bits of the smallest mantissa of the table of logarithms: just below the square root of 1/2."""
+
+
+def _inverses() -> Array:
+    """Return a multiple of 2^-25 near 1 / m for the middle m of each interval of mantissas.
+
+    The intervals beside 1 have 1 itself, so that a logarithm near 0 keeps its relative accuracy.
+    """
+    starts = _SQRT_HALF + (np.arange(TABLE_SIZE) << (52 - TABLE_BITS))
+    middle = (starts + (1 << (51 - TABLE_BITS))).view(np.float64)
+    return np.where(np.abs(middle - 1) < 2.0**-TABLE_BITS, 1.0, np.rint(2.0**25 / middle) / 2.0**25)
 
 
 with localcontext() as _context:
-    _context.prec = 80
+    _context.prec = 40
     _LN2 = Decimal(2).ln()
-    _POWERS = [_parts(Decimal(2) ** (Decimal(j) / TABLE_SIZE), (53, 53)) for j in range(TABLE_SIZE)]
-    # 30 bits each in front, so that a multiple below 2^23 of either is exact.
-    _STEP = _parts(_LN2 / TABLE_SIZE, (30, 30, 53))
-    _LN2_PARTS = _parts(_LN2, (42, 42, 53))
-    _INVERSE_FACTORIALS = [_parts(1 / Decimal(int(np.prod(range(1, n + 1)))), (53, 53)) for n in range(9)]
-_POWER_HI, _POWER_LO = (np.array(column) for column in zip(*_POWERS, strict=True))
-_DD_TERMS = 2  # from r^3 / 6 on the terms weigh less than 2^-23 of the sum: plain float64 keeps 2^-76 of it
+    _ROOT = (_LN2 / TABLE_SIZE).exp()
+    _POWER_HI, _POWER_LO = _table([_parts(_ROOT**j, (25,)) for j in range(TABLE_SIZE)])
+    _STEP = _parts(_LN2 / TABLE_SIZE, (41, 71))
+    _LN2_HI, _LN2_LO = _parts(_LN2, (42,))
+    _INVERSE = _inverses()
+    _LOG_HI, _LOG_LO = _table([_parts(-Decimal(inverse).ln(), (42,)) for inverse in _INVERSE.tolist()])
+_STEPS = float(TABLE_SIZE / _LN2)
+_TO_SHORT = 1.5 * 2.0 ** (52 - 38)
+"""Added and taken away again it rounds small numbers to multiples of 2^-38."""
+_TOP_BITS = np.int64(-1 << 27)
 
 
-def _expm1_reduced(r: DD) -> DD:
-    """Return ``exp(r) - 1`` by its Taylor series, for ``|r| <= ln(2) / 1024``."""
-    tail = np.zeros_like(r.hi)
-    for n in range(8, _DD_TERMS, -1):
-        tail = (tail + _INVERSE_FACTORIALS[n][0]) * r.hi
-    series = exactly(tail)
-    for n in range(_DD_TERMS, 0, -1):
-        coefficient = DD(*(np.full_like(r.hi, part) for part in _INVERSE_FACTORIALS[n]))
-        series = multiply(add(coefficient, series), r)
-    return series
-
-
-def _reduce(x: DD) -> tuple[DD, Array, Array]:
-    """Return ``r, j, k`` with ``x = r + (j / 512 + k) ln 2``."""
-    steps = np.rint(x.hi * (TABLE_SIZE / float(_LN2)))
-    r = two_sum(x.hi, -steps * _STEP[0])
-    r = add(r, two_sum(x.lo, -steps * _STEP[1]))
-    r = add(r, two_product(-steps, np.full_like(steps, _STEP[2])))
-    k = np.floor(steps / TABLE_SIZE)
-    return r, steps - k * TABLE_SIZE, k
+def _short(x: Array) -> Array:
+    """Return the first 26 bits of ``x``."""
+    return (x.view(np.int64) & _TOP_BITS).view(np.float64)
 
 
 def exp_scaled(x: DD, exponent: int) -> DD:
-    """Return ``exp(x) * 2^exponent``; the exponent keeps the digits of results below 2^-960."""
-    r, j, k = _reduce(x)
-    power = DD(_POWER_HI[j.astype(np.intp)], _POWER_LO[j.astype(np.intp)])
-    result = add(power, multiply(power, _expm1_reduced(r)))
-    shift = k.astype(np.intp) + exponent
-    return DD(np.ldexp(result.hi, shift), np.ldexp(result.lo, shift))
+    """Return ``exp(x) * 2^exponent``, for ``|x| <= 2800``; the exponent keeps the digits of results below 2^-960."""
+    return _by_chunks(lambda hi, lo: _exp_scaled(hi, lo, exponent), x.hi, x.lo)
+
+
+def _exp_scaled(x: Array, low: Array, exponent: int) -> DD:
+    place, partly, rest, lower = _reduce(x, low)
+    # r = head + tail, of which head has 26 bits.
+    head = ((partly - rest) + _TO_SHORT) - _TO_SHORT
+    tail = ((partly - head) - rest) + lower
+    r = head + tail
+    small = tail + r * r * (0.5 + r * (1 / 6 + r * (1 / 24 + r * (1 / 120))))  # exp(r) - 1 - head
+    index = place & (TABLE_SIZE - 1)
+    power, power_low = _POWER_HI.take(index), _POWER_LO.take(index)
+    s, e = quick_two_sum(power, power * head)
+    result = quick_two_sum(s, e + (power * small + (power_low + power_low * (head + small))))
+    return scale(result, (place >> TABLE_BITS) + exponent)
+
+
+def _reduce(x: Array, low: Array) -> tuple[NDArray[np.int64], Array, Array, Array]:
+    """Return n and three parts of r with ``x + low = n ln 2 / 2048 + r``, r = first - second + third; the first two exact."""
+    steps = np.rint(x * _STEPS)
+    return steps.astype(np.int64), x - steps * _STEP[0], steps * _STEP[1], low - steps * _STEP[2]
 
 
 def expm1(x: DD) -> DD:
     """Return ``exp(x) - 1``, with full relative accuracy near 0, for ``|x| <= 700``."""
-    r, j, k = _reduce(x)
-    index, shift = j.astype(np.intp), k.astype(np.intp)
-    power = DD(np.ldexp(_POWER_HI[index], shift), np.ldexp(_POWER_LO[index], shift))
-    minus_one = add(power, exactly(np.full_like(power.hi, -1.0)))
-    return add(minus_one, multiply(power, _expm1_reduced(r)))
+    return _by_chunks(_expm1, x.hi, x.lo)
+
+
+def _expm1(x: Array, low: Array) -> DD:
+    place, partly, rest, lower = _reduce(x, low)
+    r, e = two_sum(partly, -rest)
+    r, e = quick_two_sum(r, e + lower)
+    cubic = r * r * (1 / 6 + r * (1 / 24 + r * (1 / 120)))
+    reduced = add(DD(r, e), multiply(DD(r, e), quick_two_sum(0.5 * r, cubic + 0.5 * e)))  # exp(r) - 1
+    index = place & (TABLE_SIZE - 1)
+    power = scale(quick_two_sum(_POWER_HI.take(index), _POWER_LO.take(index)), place >> TABLE_BITS)
+    return add(add(power, exactly(np.full_like(x, -1.0))), multiply(power, reduced))
 
 
 def log1p(x: DD) -> DD:
-    """Return ``log(1 + x)`` by one Newton step on ``expm1`` from NumPy's float64 value, for ``x > -1``."""
-    start = np.log1p(x.hi)
-    reached = expm1(exactly(start))
-    one_plus = add(exactly(np.ones_like(x.hi)), reached)
-    step = divide(add(x, negate(reached)), one_plus)
-    # log1p(x) - start = log1p(step) = step - step^2 / 2 + ..., and step is of the order of 2^-53 start.
-    second = step.hi * step.hi / 2
-    return add(exactly(start), add(step, exactly(-second)))
+    """Return ``log(1 + x)`` with full relative accuracy near 0, for ``x > -1``."""
+    return _by_chunks(lambda hi, lo: _log_of_sum(*two_sum(np.ones_like(hi), hi), lo), x.hi, x.lo)
 
 
 def log(x: DD) -> DD:
-    """Return ``log(x)`` for positive ``x``, with full relative accuracy near 1."""
-    mantissa, exponent = np.frexp(x.hi)
-    low = mantissa < np.sqrt(0.5)
-    exponent = exponent - low
-    reduced = DD(np.ldexp(x.hi, -exponent), np.ldexp(x.lo, -exponent))
-    fraction = add(reduced, exactly(np.full_like(x.hi, -1.0)))
-    steps = exponent.astype(np.float64)
-    whole = add(exactly(steps * _LN2_PARTS[0]), exactly(steps * _LN2_PARTS[1]))
-    whole = add(whole, two_product(steps, np.full_like(steps, _LN2_PARTS[2])))
-    return add(whole, log1p(fraction))
+    """Return ``log(x)`` with full relative accuracy near 1, for positive ``x`` below 2^1022."""
+    if (tiny := x.hi < 2.0**-900).any():
+        raised = log(select(tiny, scale(x, 200), x))
+        shift = DD(np.where(tiny, -200 * _LN2_HI, 0.0), np.where(tiny, -200 * _LN2_LO, 0.0))
+        return add(raised, shift)
+    return _by_chunks(lambda hi, lo: _log_of_sum(hi, lo, _ZERO), x.hi, x.lo)
+
+
+def _log_of_sum(x: Array, low: Array, lower: Array) -> DD:
+    """Return ``log(x + low + lower)``, each part well below the one before, where x is not 1."""
+    place = x.view(np.int64) - _SQRT_HALF
+    exponent = place >> 52
+    index = (place >> (52 - TABLE_BITS)) & (TABLE_SIZE - 1)
+    inverse = _INVERSE.take(index)
+    scaled = inverse * _power_of_two(-exponent)
+    # z = (x + low + lower) * scaled - 1 = head + middle + tail, of which head and middle have 26 bits or so.
+    short = _short(x)
+    nearly, rest = quick_two_sum(short * scaled - 1, (x - short) * scaled)
+    whole, left = two_sum(nearly, low * scaled)
+    head = _short(whole)
+    middle, tail = whole - head, left + (rest + lower * scaled)
+    below = middle + tail
+    z = head + below
+    # log(1 + z) = u + middle + small
+    square = 0.5 * head * head
+    u, small = quick_two_sum(head, -square)
+    series = z * z * z * (1 / 3 - z * (1 / 4 - z * (1 / 5 - z * (1 / 6 - z * (1 / 7)))))
+    small = small + (series - 0.5 * below * (head + z)) + tail
+    k = exponent.astype(np.float64)
+    s, e = quick_two_sum(k * _LN2_HI + _LOG_HI.take(index), u)
+    s, f = quick_two_sum(s, k * _LN2_LO + _LOG_LO.take(index))
+    s, g = quick_two_sum(s, middle)
+    return quick_two_sum(s, (e + f) + (g + small))
 
 
 def high(a: DD) -> Array:

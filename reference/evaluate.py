@@ -14,9 +14,15 @@ from reference.divergence import (
     negative_log_likelihood,
 )
 from reference.doubledouble import Array
+from reference.focal import binary_focal_cross_entropy, binary_focal_cross_entropy_with_logits
+from reference.focal_classes import (
+    categorical_focal_cross_entropy,
+    categorical_focal_cross_entropy_with_logits,
+    generalized_cross_entropy,
+)
 from reference.losses import LOSSES, Loss
 from reference.margin import multilabel_soft_margin, soft_margin
-from reference.options import NONE, Options, Problem, one_hot_targets, plain_problem
+from reference.options import EPSILON, GAMMA, NONE, Options, Problem, Q, one_hot_targets, plain_problem
 from reference.precision import PRECISIONS, Precision
 from reference.probability import binary_cross_entropy, categorical_cross_entropy
 from reference.semantics import MATHEMATICAL, Semantics
@@ -154,7 +160,15 @@ def _sigmoid(
 def _softmax(
     x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
 ) -> tuple[Array, Array, Array]:
-    value, gradient, target_gradient = softmax_cross_entropy(x, t, am, scaled=semantics.unnormalised_gradient == "scaled")
+    value, gradient, target_gradient = softmax_cross_entropy(
+        x,
+        t,
+        am,
+        scaled=semantics.unnormalised_gradient == "scaled",
+        z_loss=options.z_loss,
+        soft_cap=options.soft_cap,
+        there=options.where,
+    )
     return *_at_masked(value, gradient, np.isneginf(x) & (t == 0), semantics), target_gradient
 
 
@@ -199,6 +213,57 @@ def _multilabel(
     return multilabel_soft_margin(_sigmoid(x, t, options, semantics, precision, am), options.class_weight, am)
 
 
+def _binary_focal(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    formula = binary_focal_cross_entropy
+    value, gradient, target_gradient = formula(x, t, options.alpha, _gamma(options), semantics, precision, am)
+    return *_at_masked(value, gradient, ((x == 0) & (t == 0)) | ((x == 1) & (t == 1)), semantics), target_gradient
+
+
+def _sigmoid_focal(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    formula = binary_focal_cross_entropy_with_logits
+    value, gradient, target_gradient = formula(x, t, options.alpha, _gamma(options), semantics, precision, am)
+    undefined = np.isnan(_at_infinite_logits(value, x, t, semantics))
+    return np.where(undefined, np.nan, value), gradient, target_gradient
+
+
+def _categorical_focal(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    formula = categorical_focal_cross_entropy
+    value, gradient, target_gradient = formula(x, t, options.alpha, _gamma(options), semantics, precision, am)
+    return *_at_masked(value, gradient, (x == 0) & (t == 0), semantics), target_gradient
+
+
+def _softmax_focal(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    formula = categorical_focal_cross_entropy_with_logits
+    value, gradient, target_gradient = formula(x, t, options.alpha, _gamma(options), semantics, precision, am)
+    return *_at_masked(value, gradient, np.isneginf(x) & (t == 0), semantics), target_gradient
+
+
+def _gamma(options: Options) -> float:
+    return GAMMA if options.gamma is None else options.gamma
+
+
+def _poly(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    epsilon = EPSILON if options.epsilon is None else options.epsilon
+    value, gradient, target_gradient = softmax_cross_entropy(x, t, am, epsilon=epsilon)
+    return *_at_masked(value, gradient, np.isneginf(x) & (t == 0), semantics), target_gradient
+
+
+def _generalized(
+    x: Array, t: Array, options: Options, semantics: Semantics, precision: Precision, am: Arithmetic
+) -> tuple[Array, Array, Array]:
+    return generalized_cross_entropy(x, t, Q if options.q is None else options.q, semantics, precision, am)
+
+
 FORMULAS: dict[str, Formula] = {
     "binary_cross_entropy": _binary,
     "categorical_cross_entropy": _categorical,
@@ -212,6 +277,12 @@ FORMULAS: dict[str, Formula] = {
     "kl_divergence_with_log_targets": _divergence_with_log_targets,
     "soft_margin": _soft_margin,
     "multilabel_soft_margin": _multilabel,
+    "binary_focal_cross_entropy": _binary_focal,
+    "binary_focal_cross_entropy_with_logits": _sigmoid_focal,
+    "categorical_focal_cross_entropy": _categorical_focal,
+    "categorical_focal_cross_entropy_with_logits": _softmax_focal,
+    "poly_loss_cross_entropy": _poly,
+    "generalized_cross_entropy": _generalized,
 }
 """Each loss on dense targets; one of index targets is evaluated on their one-hot rows."""
 

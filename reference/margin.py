@@ -59,10 +59,10 @@ def _exact_product(x: Array, y: Array, am: Arithmetic) -> Number:
 
 
 def _weighted_share(share: Number, weight: Array, am: Arithmetic) -> Array:
-    """Return -2^-512 share * weight; beyond 2^900 the share is 0 or 1."""
-    usable = np.abs(weight) < LARGE
-    product = am.multiply_scaled(share, am.exactly(np.where(usable, weight, 0.0)), np.full(weight.shape, -LIFT))
-    return -np.where(usable, am.high(product), np.ldexp(am.high(share), -LIFT) * weight)
+    """Return -2^-512 share * weight; where the weight is large the share is 0 or 1."""
+    large = is_large(weight)
+    product = am.high(am.multiply(share, am.exactly(np.where(large, 0.0, weight))))
+    return -np.where(large, np.ldexp(am.high(share), -LIFT) * weight, np.ldexp(product, -LIFT))
 
 
 def multilabel_soft_margin(

@@ -21,9 +21,9 @@ OPTIONS: dict[str, str] = {
     "ignore_index": "rows with this label do not count: loss and gradient 0, whatever they hold",
     "label_smoothing": "e: targets become (1 - e) t + e / n over n classes, and (1 - e) t + e / 2 for two outcomes",
     "alpha": "of a focal loss: the weight of the positive outcome, or of every class",
-    "gamma": "of a focal loss: the exponent of 1 - p",
-    "epsilon": "of a poly loss: the weight of 1 - p",
-    "q": "of a generalised cross-entropy: the exponent of p",
+    "gamma": "of a focal loss: the exponent of 1 - p; 2 unless given",
+    "epsilon": "of a poly loss: the weight of 1 - p; 2 unless given",
+    "q": "of a generalised cross-entropy: the exponent of p; 1/2 unless given",
     "soft_cap": "c: logits become c tanh(x / c)",
     "z_loss": "z: z logsumexp(x)^2 is added to every loss",
 }
@@ -74,6 +74,9 @@ class Options:
 
 NONE = Options()
 """No option."""
+
+GAMMA, EPSILON, Q = 2.0, 2.0, 0.5
+"""What focal, poly and generalised losses take where they are given none."""
 
 
 @dataclass(frozen=True, eq=False)

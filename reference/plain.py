@@ -68,7 +68,12 @@ def total(a: Array) -> Array:
 
 
 def select(condition: np.ndarray, a: Array, b: Array) -> Array:
-    """Return ``a`` where the condition holds and ``b`` elsewhere."""
+    """Return ``a`` where the condition holds and ``b`` elsewhere; one of the two itself where it is nowhere mixed."""
+    if condition.shape == a.shape == b.shape:
+        if condition.all():
+            return a
+        if not condition.any():
+            return b
     return np.where(condition, a, b)
 
 

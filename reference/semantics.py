@@ -246,7 +246,7 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
             "input": "that of the prediction",
             "float32": "float32, whatever the prediction is",
             "float32_result": "that of the prediction, but the loss and its upstream gradient pass through float32",
-            "float32_reduced": "that of the prediction, but sums and means of losses are float32",
+            "float32_mean": "that of the prediction, but the mean of the losses is float32",
             "float64_result": "that of the prediction, but the loss is returned as float64",
         },
     ),

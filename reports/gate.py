@@ -1,8 +1,10 @@
 """The gate: one exit code for continuous integration, with its reasons."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import combinations
 
-from reports.record import FAILING, VERDICTS, Record
+from reports.record import FAILING, VERDICTS, Answers, Record
 from reports.results import ResultFile, printable
 
 AS_EXPECTED, NEWS, INCOMPLETE = 0, 1, 3
@@ -27,7 +29,7 @@ def gate(results: Sequence[ResultFile], problems: Sequence[str], required: Seque
     incomplete = [*_missing(results, required), *problems]
     for result in results:
         incomplete += _unfinished(result)
-    news = _failing(results)
+    news = [*_failing(results), *disagreements(results)]
     code = INCOMPLETE if incomplete else NEWS if news else AS_EXPECTED
     return code, incomplete + news
 
@@ -83,6 +85,35 @@ def _failing(results: Sequence[ResultFile]) -> list[str]:
         for idle in result.footer.idle if result.footer else []:
             reasons.append(f"{result.path.name} has an idle documented choice, which no answer shows: {printable(idle)}.")
     return reasons
+
+
+def disagreements(results: Sequence[ResultFile]) -> list[str]:
+    """Return where backends that give the same account of an API answer differently by more than their bounds.
+
+    Accounts are alike if verdict and reason are. Backends that differ in those are told apart by their records already: what
+    one of them does is listed there, and a defect if it is not.
+    """
+    accounts: defaultdict[tuple[str, ...], list[tuple[str, Record, Answers]]] = defaultdict(list)
+    for result in results:
+        for record in result.records:
+            if record.answers is not None:
+                account = record.loss, record.api, record.dtype, record.clause, record.verdict, record.reason
+                accounts[account].append((result.path.name, record, record.answers))
+    return [
+        f"{name} and {other} disagree at {name_question(record)}."
+        for alike in accounts.values()
+        for (name, record, one), (other, _, two) in combinations(alike, 2)
+        if not _agree(one, two)
+    ]
+
+
+def _agree(one: Answers, other: Answers) -> bool:
+    """Tell whether all numbers are equal within the sum of their bounds, or the same infinity, or NaN."""
+    pairs = zip(one.got, one.bounds, other.got, other.bounds, strict=False)
+    return len(one.got) == len(other.got) and all(
+        a == b or (not isinstance(a, str) and not isinstance(b, str) and abs(a - b) <= float(slack) + float(other_slack))
+        for a, slack, b, other_slack in pairs
+    )
 
 
 def name_question(record: Record) -> str:

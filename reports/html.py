@@ -13,6 +13,7 @@ from reports import merge, sections
 from reports.gate import AS_EXPECTED, INCOMPLETE, gate
 from reports.record import FAILING, VERDICTS, Verdict
 from reports.results import ResultFile
+from reports.specification import merge_specifications, number_clauses
 from reports.wording import MEANINGS, OUTCOMES, SYMBOLS, format_error
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -47,7 +48,7 @@ def _make_content(
     code, reasons = gate(results, problems, required)
     by_clause = merge.worst_by_clause(results)
     matrix = sections.make_matrix(results, by_clause)
-    clauses = merge.all_clauses(results)
+    specification = merge_specifications(results)
     return {
         "code": code,
         "reasons": reasons,
@@ -58,13 +59,13 @@ def _make_content(
         "matrix": matrix,
         "clause_tables": sections.make_clause_tables(by_clause, [row.loss for row in matrix]),
         "semantics": sections.make_semantics(results),
-        "choice_points": list(sections.choice_points(results).values()),
         "sources": sections.make_sources(results),
         "wrong_helpers": sections.make_wrong_helpers(results),
         "saturation": sections.make_saturation(results),
         "certificates": merge.all_certificates(results),
-        "clauses": sections.group_clauses(clauses),
-        "sentences": {clause.id: clause for clause in clauses},
+        "specification": specification,
+        "clauses": number_clauses(specification.clauses),
+        "sentences": {clause.id: clause for clause in specification.clauses},
     }
 
 

@@ -143,7 +143,7 @@ class Header(Specification, frozen=True, kw_only=True, tag="header", tag_field="
     started: str
     bindings: list[BindingInfo]
     certificate: list[CertificateLine]
-    data_kinds: list[DataKindInfo] = []
+    data_kinds: list[DataKindInfo]
 
 
 class Finding(Struct, frozen=True):
@@ -169,6 +169,13 @@ class Finding(Struct, frozen=True):
     reproducer: str
 
 
+class Answers(Struct, frozen=True):
+    """What a call answered on a fixed batch, value then gradient, number by number, and the bounds of their errors."""
+
+    got: list[Number]
+    bounds: list[Number]
+
+
 class Record(Struct, frozen=True, tag="record", tag_field="kind"):
     """The answer to one question: binding x mode x dtype x clause.
 
@@ -176,7 +183,7 @@ class Record(Struct, frozen=True, tag="record", tag_field="kind"):
     them all. ``regimes`` counts the
     violating rows in each regime, ``kinds`` names what they hold instead (nan, inf, zero, error, inaccurate, other). ``reason``
     and ``upstream`` come from the choice point or the expectation that explains the verdict; ``saturates`` says where a
-    loss stops following the mathematics.
+    loss stops following the mathematics. ``answers`` are kept for the clause on which backends are compared.
     """
 
     loss: str
@@ -193,6 +200,7 @@ class Record(Struct, frozen=True, tag="record", tag_field="kind"):
     upstream: str = ""
     saturates: str = ""
     finding: Finding | None = None
+    answers: Answers | None = None
 
 
 MisuseOutcome = Literal["silently wrong", "wrong shape", "wrong with a warning", "crash", "raises", "harmless"]

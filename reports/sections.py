@@ -13,7 +13,6 @@ from reports.record import (
     MISUSE_OUTCOMES,
     BindingInfo,
     ChoicePointInfo,
-    ClauseInfo,
     DataKindInfo,
     Misuse,
     MisuseOutcome,
@@ -27,14 +26,17 @@ DIVERGENCES: frozenset[Verdict] = frozenset({"undocumented divergence", "documen
 """The verdicts of another alternative of a choice point: findings, but nothing wrong."""
 GROUP_SIZE, VARIANT_SIZE = 1_500, 1_000
 """About how many bytes of the page a finding group and each of its variants take beside their texts."""
+REPRODUCER_SIZE = 20_000
+"""How long a reproducer on the page may be: that of a row of many classes holds all of its numbers."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A finding group with the anchor that links lead to."""
+    """A finding group with the anchor that links lead to, and the reproducer of its worst variant, "" if it is not shown."""
 
     anchor: str
     group: merge.FindingGroup
+    reproducer: str
 
 
 @dataclass(frozen=True)
@@ -51,25 +53,36 @@ def choice_points(results: Sequence[ResultFile]) -> dict[str, ChoicePointInfo]:
 
 
 def choose_findings(causes: Sequence[merge.Cause], room: int) -> tuple[list[ShownCause], int]:
-    """Return the findings that fit on ``room`` bytes of the page, worst first, and how many do not."""
+    """Return the findings that fit on ``room`` bytes of the page, worst first, and how many do not.
+
+    Of the findings with one reason the worst in each column shows its reproducer: the others would differ in the call alone.
+    """
     shown, number, total = [], 0, 0
     for cause in causes:
-        groups = []
+        groups: list[Shown] = []
         for group in cause.groups:
             total += 1
-            room -= _estimate_size(group)
+            explained = cause.reason and any(other.reproducer and other.group.column == group.column for other in groups)
+            reproducer = "" if explained else _reproducer(group)
+            room -= _estimate_size(group) + len(repr(reproducer))
             if room >= 0:
                 number += 1
-                groups.append(Shown(f"finding-{number}", group))
+                groups.append(Shown(f"finding-{number}", group, reproducer))
         if groups:
             shown.append(ShownCause(cause, groups))
     return shown, total - number
 
 
+def _reproducer(group: merge.FindingGroup) -> str:
+    """Return the reproducer of the worst variant, "" if there is none or none that the page has room for."""
+    reproducer = group.worst.finding.reproducer if group.worst.finding else ""
+    return reproducer if len(reproducer) <= REPRODUCER_SIZE else ""
+
+
 def _estimate_size(group: merge.FindingGroup) -> int:
-    """Return about how many bytes a finding group takes on the page; only its worst variant shows a reproducer."""
+    """Return about how many bytes a finding group takes on the page, without a reproducer."""
     size = GROUP_SIZE + sum(VARIANT_SIZE + len(str(variant.records[0].finding)) for variant in group.variants)
-    for variant in group.variants[1:]:
+    for variant in group.variants:
         finding = variant.records[0].finding
         size -= len(repr(finding.reproducer)) if finding else 0
     return size + sum(len(regime) + 40 for regime in group.regimes)
@@ -233,14 +246,6 @@ def make_saturation(results: Sequence[ResultFile]) -> list[Saturation]:
                 if record.dtype not in row.dtypes:
                     row.dtypes.append(record.dtype)
     return sorted(rows.values(), key=lambda row: (row.loss, row.column, row.api))
-
-
-def group_clauses(clauses: Iterable[ClauseInfo]) -> dict[str, list[ClauseInfo]]:
-    """Return the clauses by the prefix of their ids."""
-    grouped: defaultdict[str, list[ClauseInfo]] = defaultdict(list)
-    for clause in clauses:
-        grouped[merge.clause_order(clause.id)[0]].append(clause)
-    return dict(grouped)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The command line: each wrong use is one sentence and an exit code, never a traceback."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,10 +8,13 @@ import click
 import pytest
 
 from crossproof import INCOMPLETE, ROOT, USAGE, main
+from reference.semantics import CHOICE_POINTS
 from reports.record import Line
 from reports.results import read_results
 from tests.command import TINY, broken, invoke, run_command, write_adapter
 from tests.reports.synthetic import make_footer, make_header, make_record, write_lines
+
+LOSS = "sparse_softmax_cross_entropy_with_logits"
 
 
 def refused(*words: object) -> str:
@@ -29,7 +33,7 @@ def whole(adapter: str = "pytorch") -> list[Line]:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--adapter", "caffe"], "there is no adapter 'caffe': use one of pytorch, tensorflow, jax, or the path"),
+        (["--adapter", "caffe"], "there is no adapter 'caffe': use one of pytorch, tensorflow, jax, keras-tensorflow,"),
         (["--adapter", TINY, "--device", "tpu"], "there is no device 'tpu': use one of cpu"),
         (["--adapter", TINY, "--profile", "slow"], "there is no profile 'slow': use one of quick, default, thorough"),
         (["--adapter", TINY, "--loss", "hinge"], "there is no loss 'hinge': use one of binary_cross_entropy, categorical"),
@@ -179,6 +183,61 @@ def test_expect_refuses_what_is_no_result(content: bytes | None, tmp_path: Path)
     assert refused("expect", tmp_path / "a.jsonl").startswith(f"{tmp_path}/a.jsonl")
 
 
+def test_spec_prints_the_specification_and_who_picks_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crossproof.ROOT", tmp_path)
+    alone = invoke("spec")
+    path = write_lines(tmp_path / "a.jsonl", *whole())
+    picked = invoke("spec", path)
+    assert (alone.exit_code, alone.stderr, picked.exit_code, picked.stderr) == (0, "", 0, "")
+    assert alone.stdout.startswith("# Specification\n") and "run `python crossproof.py run" in alone.stdout
+    assert "- `absolute`: log(1 + s)" in picked.stdout and "  - a: `torch.nn.functional.cross_entropy`" in picked.stdout
+
+
+def test_spec_and_equivalents_print_data(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", *whole())
+    assert len(json.loads(invoke("spec", path, "--format", "json").stdout)["choice_points"]) == len(CHOICE_POINTS)
+    (framework,) = json.loads(invoke("equivalents", LOSS, path, "--format", "json").stdout)
+    assert framework["calls"][0]["verdict"] == "conforms" and framework["calls"][0]["binding"]["loss"] == LOSS
+
+
+def test_equivalents_print_the_calls_of_each_result(tmp_path: Path) -> None:
+    files = [write_lines(tmp_path / f"{name}.jsonl", *whole(name)) for name in ("pytorch", "jax")]
+    result = invoke("equivalents", LOSS, *files, "--reduction", "mean")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "## pytorch: " in result.stdout and "### `torch.nn.functional.cross_entropy`: conforms" in result.stdout
+    assert "## jax: " in result.stdout and "```python\nimport torch\n" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["hinge"], "there is no loss 'hinge': use one of binary_cross_entropy, categorical_cross_entropy, "),
+        (["binary_cross_entropy", "--option", "gamma"], "there is no option of binary_cross_entropy 'gamma': use one of "),
+        (["binary_cross_entropy", "--option", "class_axis"], "there is no option of binary_cross_entropy 'class_axis': use"),
+        (["binary_cross_entropy", "--reduction", "median"], "there is no reduction 'median': use one of none, sum, mean, "),
+        (["binary_cross_entropy", "--format", "pdf"], "there is no format 'pdf': use one of text, markdown, json"),
+    ],
+)
+def test_equivalents_of_nothing_list_what_there_is(words: list[str], sentence: str) -> None:
+    assert sentence in refused("equivalents", *words)
+
+
+def test_equivalents_without_a_result_say_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crossproof.ROOT", tmp_path)
+    result = invoke("equivalents", LOSS)
+    assert (result.exit_code, result.stdout) == (INCOMPLETE, "")
+    assert "there is no result: run `python crossproof.py run --adapter pytorch` or `python -m tox` first" in result.stderr
+
+
+@pytest.mark.parametrize("words", [["spec"], ["equivalents", "binary_cross_entropy"]])
+def test_damaged_file_is_told_beside_what_is_printed(words: list[str], tmp_path: Path) -> None:
+    bad, good = tmp_path / "bad.jsonl", write_lines(tmp_path / "good.jsonl", *whole())
+    bad.write_bytes(b"")
+    result = invoke(*words, bad, good)
+    assert result.exit_code == INCOMPLETE and "bad.jsonl, line 1: the file is empty" in result.stderr
+    assert re.search(r"^(  - |## )good: ", result.stdout, flags=re.MULTILINE)
+
+
 def test_interrupt_is_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(paths: object) -> None:
         raise KeyboardInterrupt
@@ -221,9 +280,10 @@ def test_missing_framework_says_what_to_install(tmp_path: Path) -> None:
     )
 
 
-def test_gate_and_report_need_no_framework(tmp_path: Path) -> None:
+def test_gate_report_and_equivalents_need_no_framework(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.jsonl", *whole())
     blocked = "; ".join(f"sys.modules[{name!r}] = None" for name in ("torch", "tensorflow", "jax", "hypothesis", "pytest"))
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {blocked}; from crossproof import main; main()"
-    process = run_command("report", path, "--output", tmp_path / "report.html", code=code)
-    assert (process.returncode, process.stderr) == (0, "")
+    for words in (["report", path, "--output", tmp_path / "report.html"], ["equivalents", LOSS, path]):
+        process = run_command(*words, code=code)
+        assert (process.returncode, process.stderr) == (0, "")

@@ -17,9 +17,13 @@ import crossproof
 from adapters.loading import REQUIREMENTS, load
 from conformance.engine import questions
 from conformance.profiles import PROFILES
+from conformance.run import all_clauses, describe_specification, make_header
 from reference.losses import LOSSES
+from reports.equivalents import find_equivalents, write_equivalents
 from reports.gate import AS_EXPECTED, NEWS
 from reports.record import VERDICTS
+from reports.results import ResultFile
+from reports.specification import with_picks, write_specification
 
 ROOT = Path(crossproof.__file__).parent
 EXAMPLE = ROOT / "examples" / "my_adapter.py"
@@ -61,7 +65,24 @@ def run_adapter(path, tmp_path):
 
 
 def test_example_in_readme_is_the_file():
-    assert blocks(README, "python") == [EXAMPLE.read_text(encoding="utf-8")]
+    assert blocks(README, "python")[-1] == EXAMPLE.read_text(encoding="utf-8")
+
+
+def test_choice_point_in_readme_is_that_of_the_specification():
+    header = make_header(load("jax"), device="cpu", profile=PROFILES["quick"], selection="", questions=1)
+    result = ResultFile(Path("jax.jsonl"), header, [], None)
+    assert blocks(README, "markdown")[0] in write_specification(with_picks(describe_specification(all_clauses()), [result]))
+
+
+def test_equivalent_in_readme_is_the_first_of_jax():
+    loss = "sigmoid_cross_entropy_with_logits"
+    heading, clauses, *divergences, source = blocks(README, "`markdown")[0].split("\n\n", 3)
+    header = make_header(load("jax"), device="cpu", profile=PROFILES["quick"], selection="", questions=1)
+    printed = write_equivalents(find_equivalents([ResultFile(Path("jax.jsonl"), header, [], None)], loss), loss, "")
+    api, verdict = heading.rsplit(": ", 1)
+    assert printed.partition("\n### ")[2].startswith(api.removeprefix("### ")) and verdict in VERDICTS
+    assert clauses.startswith("Clauses: ") and all(line.startswith("- SIGMOID-") for line in divergences)
+    assert source in printed
 
 
 def test_example_conforms(tmp_path):

@@ -62,7 +62,9 @@ def finite(trial: Trial, batch: Batch) -> list[Judgement]:
             judgements.append(refuse(batch, answer, quantity, trouble, truth))
             continue
         got = float64(answer.array(quantity))
-        wrong = ~np.isfinite(got) & (np.abs(truth) + bound < largest)
+        wrong = ~np.isfinite(got)
+        if wrong.any():
+            wrong &= np.abs(truth) + bound < largest
         ratio = by_row(np.where(wrong, np.inf, 0.0), batch.rows)
         judgements.append(Judgement(batch, quantity, ratio, got, truth, answer.call))
     return judgements

@@ -120,6 +120,12 @@ def independent_rows(trial: Trial, batch: Batch) -> list[Judgement]:
     return [j if isinstance(j.got, str) else replace(j, ratio=np.where(kept, j.ratio, 0.0)) for j in judgements]
 
 
+def backends_agree(trial: Trial, batch: Batch) -> list[Judgement]:
+    """On one batch every backend gives the right loss and gradient, and so those that the others have recorded."""
+    answer, expected = trial.ask(batch), trial.expect(batch)
+    return [compare(batch, answer, quantity, *expected.of(quantity)) for quantity in ("value", "gradient")]
+
+
 def mirror(trial: Trial, batch: Batch) -> list[Judgement]:
     """Exchanging the two outcomes mirrors the loss: L(x, 1) = L(-x, 0), L(p, 1) = L(1 - p, 0)."""
     target = (batch.target > 0.5).astype(batch.dtype)

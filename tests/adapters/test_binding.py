@@ -68,6 +68,52 @@ def test_imports_are_those_the_source_needs() -> None:
     assert of_many_lines.imports == ()
 
 
+@implements(SPARSE, api="module.function")
+def one_call(logits, labels):
+    weight = logits * 2
+    return np.linalg.norm(logits + weight, labels)
+
+
+@implements(SPARSE, api="module.Class(from_logits=True, axis=-1)")
+def call_of_a_class(logits, labels):
+    return np.vectorize(logits, cache=True)(labels)
+
+
+@implements(SPARSE, api="module.function over log")
+def one_call_over_another(logits, labels):
+    return np.linalg.norm(np.log(logits), labels)
+
+
+@implements(SPARSE, api="module.one, module.two")
+def call_with_a_list_of_names(logits, labels):
+    return np.sum(logits * labels)
+
+
+@implements(SPARSE, api="module.function")
+def negated(logits, labels):
+    return -np.linalg.norm(logits, labels)
+
+
+@implements(SPARSE, api="module.function")
+def method_of_an_expression(logits, labels):
+    return (logits * labels).sum(-1)
+
+
+@pytest.mark.parametrize(
+    ("binding", "is_composition"),
+    [
+        (one_call, False),
+        (call_of_a_class, False),
+        (one_call_over_another, True),
+        (call_with_a_list_of_names, True),
+        (negated, True),
+        (method_of_an_expression, True),
+    ],
+)
+def test_composition_is_told_from_one_call(binding, is_composition: bool) -> None:
+    assert binding.is_composition is is_composition
+
+
 def test_module_imports_go_by_the_names_they_bind() -> None:
     import tests.adapters.example_imports as module
 

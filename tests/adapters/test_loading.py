@@ -47,7 +47,7 @@ def test_file_named_like_an_adapter_of_the_suite_is_refused(name: str, tmp_path:
 @pytest.mark.parametrize("name", ["", "numpy", "pytorch2", "own.txt", "../adapters/pytorch"])
 def test_unknown_name_lists_those_that_exist(name: str) -> None:
     assert refusal(name) == (
-        f"there is no adapter {name!r}: use one of pytorch, tensorflow, jax, or the path of a file that ends in .py"
+        f"there is no adapter {name!r}: use one of {', '.join(REQUIREMENTS)}, or the path of a file that ends in .py"
     )
 
 
@@ -146,9 +146,8 @@ def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_path_that_is_no_file_is_refused(make, tmp_path: Path) -> None:
     path = tmp_path / "own.py"
     make(path)
-    assert (
-        refusal(path) == f"{path} is not a file: give --adapter the path of a Python file, or one of pytorch, tensorflow, jax"
-    )
+    names = ", ".join(REQUIREMENTS)
+    assert refusal(path) == f"{path} is not a file: give --adapter the path of a Python file, or one of {names}"
 
 
 def test_broken_file_leaves_no_module(tmp_path: Path) -> None:

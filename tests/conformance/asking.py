@@ -7,7 +7,7 @@ import numpy as np
 
 from adapters.binding import Binding, implements
 from adapters.loading import Adapter
-from conformance.engine import Examination, Question, answer, questions
+from conformance.engine import Answered, Examination, Question, answer, questions
 from conformance.expectations import Expectation, Expectations, Observed
 from conformance.profiles import PROFILES
 from reference.losses import Grade
@@ -23,9 +23,16 @@ def ask(
     binding: Binding, *clauses: int, entries: tuple[Expectation, ...] = (), device: str = "cpu", using: Any = framework
 ) -> list[Record]:
     """Return the records of one binding alone, of the clauses with these numbers, all without any."""
+    return [found.record for found in answers(binding, *clauses, entries=entries, device=device, using=using)]
+
+
+def answers(
+    binding: Binding, *clauses: int, entries: tuple[Expectation, ...] = (), device: str = "cpu", using: Any = framework
+) -> list[Answered]:
+    """Return what `ask` has the records of."""
     adapter = Adapter("asked", "asked", using, (binding,))
     examination = Examination(adapter, device, PROFILES["quick"], Expectations(entries, VERSIONS))
-    return [answer(examination, question).record for question in asked(adapter, *clauses)]
+    return [answer(examination, question) for question in asked(adapter, *clauses)]
 
 
 def asked(adapter: Adapter, *clauses: int) -> list[Question]:
@@ -33,8 +40,8 @@ def asked(adapter: Adapter, *clauses: int) -> list[Question]:
 
 
 def expectation(api: str, *clauses: int, observed: Observed | None = None, **conditions: Any) -> Expectation:
-    """Return an entry for a binding; what is observed is inaccurate unless given."""
-    seen = observed or Observed(got=("inaccurate",))
+    """Return an entry for a binding; what is observed is what `inaccurate` does to every row, unless given."""
+    seen = observed or Observed(got=("inaccurate",), regimes=("flat", "improbable", "peaked", "probable"))
     return Expectation(
         (api,), clauses, seen, **{"reason": f"{api} is known", "upstream": "https://example.org/1", **conditions}
     )
@@ -72,6 +79,12 @@ def _wrap(p, labels):
 @implements(LOSS, api="wrapping")
 def wrapping(p, labels):
     return _wrap(p, labels)
+
+
+@implements(LOSS, api="wrapping badly")
+def wrapping_badly(p, labels):
+    value, gradient = _wrap(p, labels)
+    return value, gradient * np.float32(1.001)
 
 
 @implements(LOSS, api="documented", semantics=Semantics(negative_index="wrap"), documentation="https://example.org/wrap")

@@ -1,5 +1,7 @@
 """A question goes in, a record comes out: every verdict has its reason and nothing else has that verdict."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,9 @@ from conformance.engine import questions
 from conformance.expectations import Observed
 from conformance.profiles import PROFILES
 from reference.bounds import Bounds, error_bounds
+from reference.semantics import Semantics
 from tests.conformance import asking
-from tests.conformance.asking import LOSS, ask, expectation
+from tests.conformance.asking import LOSS, answers, ask, expectation
 from tests.conformance.tiny import framework
 
 
@@ -56,6 +59,21 @@ def test_choice_that_is_not_documented_is_a_defect(binding) -> None:
     assert record.verdict == "defect" and record.finding is not None
 
 
+def test_only_the_documented_choices_that_show_are_given_as_the_reason() -> None:
+    binding = dataclasses.replace(asking.documented, semantics=Semantics(negative_index="wrap", mean_of_nothing="zero"))
+    (found,) = answers(binding, 17)
+    assert found.record.reason == "documented: negative_index = wrap"
+    assert found.shown == ("negative_index",)
+
+
+def test_documented_choice_that_a_listed_defect_needs_is_shown() -> None:
+    """The gradient is wrong beside a wrapped label: neither the entry nor the documentation explains it alone."""
+    seen = Observed(got=("inaccurate",), regimes=("label -1", "neighbour"))
+    binding = dataclasses.replace(asking.wrapping_badly, semantics=Semantics(negative_index="wrap"))
+    (found,) = answers(binding, 17, entries=(expectation(binding.api, 17, observed=seen),))
+    assert (found.record.verdict, found.shown) == ("known defect", ("negative_index",))
+
+
 def test_documented_choice_that_does_not_show_conforms() -> None:
     assert {record.verdict for record in ask(asking.documented, 1, 2, 18)} == {"conforms"}
 
@@ -65,7 +83,8 @@ def test_exception_is_a_crash_unless_listed(number: int) -> None:
     (record,) = ask(asking.raising, number)
     assert (record.verdict, record.kinds) == ("crash", ["error"])
     assert record.finding is not None and record.finding.got == "raises NotImplementedError: no kernel for this"
-    (record,) = ask(asking.raising, number, entries=(expectation("raising", number, observed=Observed(got=("error",))),))
+    seen = Observed(got=("error",), regimes=tuple(record.regimes))
+    (record,) = ask(asking.raising, number, entries=(expectation("raising", number, observed=seen),))
     assert (record.verdict, record.reason) == ("known defect", "raising is known")
 
 

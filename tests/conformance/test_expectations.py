@@ -33,17 +33,17 @@ def test_listed_defect_that_shows_otherwise_has_changed(got: str) -> None:
     assert (record.verdict, record.reason) == ("changed", "no longer as listed: inaccurate is known")
 
 
-def test_kind_that_is_listed_beside_the_right_one_is_known_only_if_one_of_them_is_seen() -> None:
-    assert (
-        verdict(asking.inaccurate, expectation("inaccurate", 1, observed=Observed(got=("inaccurate", "nan")))) == "known defect"
-    )
-    assert verdict(asking.nan, expectation("nan", 1, observed=Observed(got=("inaccurate", "inf")))) == "changed"
+@pytest.mark.parametrize("got", [("inaccurate", "nan"), ("inf", "nan")])
+def test_kind_that_is_listed_and_not_seen_has_changed(got: tuple[str, ...]) -> None:
+    for binding in (asking.inaccurate, asking.nan):
+        regimes = tuple(ask(binding, 1)[0].regimes)
+        assert verdict(binding, expectation(binding.api, 1, observed=Observed(got=got, regimes=regimes))) == "changed"
 
 
 def test_listed_defect_that_no_longer_happens_is_fixed() -> None:
     (record,) = ask(asking.sound, 1, entries=(expectation("sound", 1),))
     assert record.verdict == "fixed"
-    assert record.reason == "listed as a known defect, but it no longer happens: sound is known"
+    assert record.reason == "listed, but it no longer happens: sound is known"
 
 
 def test_listed_defect_that_is_now_documented_is_fixed() -> None:
@@ -61,18 +61,68 @@ def test_choice_that_is_listed_explains() -> None:
     )
 
 
-def test_regimes_that_are_listed_are_the_only_ones() -> None:
+def test_regimes_that_are_listed_are_those_that_are_seen() -> None:
     (record,) = ask(asking.nan, 1)
     seen = tuple(record.regimes)
     assert len(seen) >= 2
-    assert verdict(asking.nan, expectation("nan", 1, observed=Observed(got=("nan",), regimes=seen))) == "known defect"
-    assert verdict(asking.nan, expectation("nan", 1, observed=Observed(got=("nan",), regimes=seen[:1]))) == "changed"
+    for regimes, expected in ((seen, "known defect"), (seen[:1], "changed"), ((*seen, "zeros"), "changed"), ((), "changed")):
+        observed = Observed(got=("nan",), regimes=regimes)
+        assert verdict(asking.nan, expectation("nan", 1, observed=observed)) == expected
+
+
+def test_entries_explain_together_and_only_together() -> None:
+    (record,) = ask(asking.wrapping_badly, 17)
+    slope = expectation("wrapping badly", 17, observed=Observed(got=("inaccurate",), regimes=tuple(record.regimes)))
+    label = expectation("wrapping badly", 17, observed=Observed(choice={"negative_index": "wrap"}))
+    assert verdict(asking.wrapping_badly, label, slope, number=17) == "known defect"
+    for entry in (label, slope):
+        assert verdict(asking.wrapping_badly, entry, number=17) == "changed"
 
 
 def test_entry_that_is_not_needed_has_changed() -> None:
     needed = expectation("inaccurate", 1)
     needless = expectation("inaccurate", 1, observed=Observed(choice={"negative_index": "wrap"}))
-    assert verdict(asking.inaccurate, needed, needless) == "changed"
+    (record,) = ask(asking.inaccurate, 1, entries=(needed, needless))
+    assert record.verdict == "changed"
+    assert record.reason == (
+        "no longer as listed, as negative_index = wrap explains nothing that the rest does not: "
+        "inaccurate is known; inaccurate is known"
+    )
+
+
+@pytest.mark.parametrize("idle", [{"choice": {"mean_of_nothing": "zero"}}, {"value_form": "log"}, {"gradient_form": "separate"}])
+def test_part_of_an_entry_that_is_not_needed_has_changed(idle) -> None:
+    observed = Observed(**{**idle, "choice": {"negative_index": "wrap", **idle.get("choice", {})}})
+    (record,) = ask(asking.wrapping, 17, entries=(expectation("wrapping", 17, observed=observed),))
+    ((key, value),) = (idle.get("choice") or idle).items()
+    assert record.verdict == "changed" and f"as {key} = {value} explains nothing" in record.reason
+
+
+def test_undocumented_divergence_is_no_defect() -> None:
+    wraps = Observed(choice={"negative_index": "wrap"})
+    entry = expectation("wrapping", 17, observed=wraps, undocumented=True)
+    (record,) = ask(asking.wrapping, 17, entries=(entry,))
+    assert (record.verdict, record.reason, record.upstream) == (
+        "undocumented divergence",
+        "wrapping is known",
+        "https://example.org/1",
+    )
+    assert record.finding is not None and record.verdict not in FAILING
+
+
+def test_undocumented_divergence_is_strict_both_ways() -> None:
+    wraps = expectation("*", 17, observed=Observed(choice={"negative_index": "wrap"}), undocumented=True)
+    clamps = expectation("*", 17, observed=Observed(choice={"negative_index": "clamp"}), undocumented=True)
+    assert verdict(asking.wrapping, clamps, number=17) == "changed"
+    assert verdict(asking.sound, wraps, number=17) == "fixed"
+    assert verdict(asking.documented, wraps, number=17) == "fixed"
+
+
+def test_undocumented_divergence_beside_a_defect_is_a_defect() -> None:
+    (record,) = ask(asking.wrapping_badly, 17)
+    slope = expectation("wrapping badly", 17, observed=Observed(got=("inaccurate",), regimes=tuple(record.regimes)))
+    label = expectation("wrapping badly", 17, observed=Observed(choice={"negative_index": "wrap"}), undocumented=True)
+    assert verdict(asking.wrapping_badly, label, slope, number=17) == "known defect"
 
 
 @pytest.mark.parametrize(
@@ -148,6 +198,12 @@ def test_adapter_without_a_file_has_no_entries(folder: Path) -> None:
             "entry 2: masked_class='odd' is not an alternative",
         ),
         (ENTRY.replace('got = ["nan"]', 'value_form = "best"'), "entry 2: 'best' is no form; use one of "),
+        (ENTRY.replace('got = ["nan"]', 'composition = "best"'), "entry 2: 'best' is no composition; use one of log_of_sigmoid"),
+        (ENTRY + "undocumented = true\n", "entry 2: an undocumented divergence is a choice alone, and none of masked_class, "),
+        (
+            ENTRY.replace('got = ["nan"]', 'choice = {small_loss = "absolute"}') + "undocumented = true\n",
+            "entry 2: an undocumented divergence is a choice alone",
+        ),
         (ENTRY.replace('got = ["nan"]', 'gradient_form = "best"'), "entry 2: 'best' is no form; use one of "),
         (ENTRY + 'versions = "numpy > two"\n', "entry 2: "),
     ],

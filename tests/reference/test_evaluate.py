@@ -157,7 +157,7 @@ def test_sigmoid_at_infinity_as_ieee_arithmetic_has_it(form: str, values: list[f
 @pytest.mark.parametrize("bad", [NAN, INF])
 def test_a_bad_row_spoils_no_other(loss: str, bad: float, precision: str):
     spec = LOSSES[loss]
-    if bad == INF and spec.prediction == "probability":
+    if bad == INF and spec.prediction != "logit":
         bad = -NAN
     prediction = np.random.default_rng(1).uniform(0.1, 0.9, (5, 4))
     target = np.array([0, 1, 2, 3, 0]) if spec.target == "index" else one_hot_targets(np.array([0, 1, 2, 3, 0]), 4)
@@ -344,11 +344,11 @@ def test_batches_of_any_shape(loss: str, precision: str):
     prediction = rng.uniform(0.1, 0.9, (2, 3, 4))
     target = rng.integers(0, 4, (2, 3)) if spec.target == "index" else rng.uniform(0, 1, (2, 3, 4))
     whole = evaluate(loss, prediction, target, precision=precision)
-    assert whole.value.shape == ((2, 3) if spec.has_classes else (2, 3, 4)) and whole.gradient.shape == (2, 3, 4)
+    assert whole.value.shape == ((2, 3) if spec.per_row else (2, 3, 4)) and whole.gradient.shape == (2, 3, 4)
     assert (whole.target_gradient is None) == (spec.target == "index")
     for index in np.ndindex(2, 3):
         row = evaluate(loss, prediction[index], target[index], precision=precision)
-        assert row.value.shape == (() if spec.has_classes else (4,))
+        assert row.value.shape == (() if spec.per_row else (4,))
         assert all(equal(one, many[index]) for one, many in zip(parts(row), parts(whole), strict=True))
 
 
@@ -358,7 +358,7 @@ def test_empty_batches(loss: str, shape: tuple[int, ...]):
     spec = LOSSES[loss]
     target = np.zeros(shape[:-1], int) if spec.target == "index" else np.zeros(shape)
     result = evaluate(loss, np.zeros(shape), target)
-    assert result.value.shape == (shape[:-1] if spec.has_classes else shape) and result.gradient.shape == shape
+    assert result.value.shape == (shape[:-1] if spec.per_row else shape) and result.gradient.shape == shape
     assert result.target_gradient is None or result.target_gradient.shape == shape
 
 

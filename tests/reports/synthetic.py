@@ -11,11 +11,15 @@ from reports.record import (
     CertificateLine,
     ChoicePointInfo,
     ClauseInfo,
+    DataKindInfo,
     Finding,
     Footer,
     Header,
     Line,
+    Misuse,
+    MisuseOutcome,
     Record,
+    Signature,
     Verdict,
 )
 from reports.results import ResultFile, encode
@@ -157,6 +161,12 @@ def make_header(adapter: str = "pytorch", **changes: object) -> Header:
         questions=20,
         started="2026-01-01T00:00:00Z",
         losses={loss: formula for loss, (_, formula) in LOSSES.items()},
+        signatures={
+            loss: Signature(prefix, "logit", "index" if "sparse" in loss else "soft", ["class_weight", "label_smoothing"])
+            for loss, (prefix, _) in LOSSES.items()
+        },
+        options={"class_weight": "w_k, of class k", "label_smoothing": "targets become (1 - e) t + e / n"},
+        reductions={"none": "every loss", "mean": "their mean"},
         clauses=_make_clauses(),
         bindings=[_make_binding(loss, api) for loss, names in apis.items() for api in names],
         choice_points=_make_choice_points(),
@@ -166,6 +176,7 @@ def make_header(adapter: str = "pytorch", **changes: object) -> Header:
             for quantity in ("value", "gradient")
             for regime in ("normal", "offset", "confident-right", "masked-inf")
         ],
+        data_kinds=[],
     )
     return replace(header, **changes)
 
@@ -199,8 +210,9 @@ def _make_binding(loss: str, api: str) -> BindingInfo:
         f"def loss(prediction, target, *, reduction):\n    return {api.split(' ')[0]}(prediction, target, reduction=reduction)"
     )
     return BindingInfo(
-        loss, api, source, ["reduction"], semantics, "plain", "log_softmax", "https://example.org/docs", textbook
-    )
+        loss, api, source, ["reduction"], semantics, "plain", "log_softmax", "https://example.org/docs", textbook,
+        composition=textbook, reductions=["none", "mean"], imports=["import torch"],
+    )  # fmt: skip
 
 
 def make_finding(**changes: object) -> Finding:
@@ -237,6 +249,32 @@ def make_record(verdict: Verdict = "conforms", **changes: object) -> Record:
         finding=None if verdict in ("conforms", "unsupported", "not run") else make_finding(),
     )
     return replace(record, **changes)
+
+
+def make_data_kind(**changes: object) -> DataKindInfo:
+    """Return one kind of data."""
+    kind = DataKindInfo(
+        name="class logits, labels",
+        loss="sparse_softmax_cross_entropy_with_logits",
+        right="sparse_softmax_cross_entropy_with_logits",
+        case="prediction [[17.0, 0.0]], target [0]",
+        lesson="Give the labels the shape (N,).",
+    )
+    return replace(kind, **changes)
+
+
+def make_misuse(outcome: MisuseOutcome = "silently wrong", **changes: object) -> Misuse:
+    """Return what an API does with data that is not its own."""
+    misuse = Misuse(
+        data="class logits, labels",
+        loss="sparse_categorical_cross_entropy",
+        api="torch.nn.functional.nll_loss over log",
+        outcome=outcome,
+        got="[-2.8332133]",
+        expected="[4.1399376e-08]",
+        factor=-6.84e7,
+    )
+    return replace(misuse, **changes)
 
 
 def make_footer(records: int, **changes: object) -> Footer:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reports.gate import gate
-from reports.record import FAILING, VERDICTS
+from reports.record import FAILING, VERDICTS, Answers
 from tests.reports.synthetic import make_file, make_header, make_record
 
 GOOD = make_file(make_record(), make_record("known defect"), make_record("documented divergence"), make_record("unsupported"))
@@ -32,6 +32,29 @@ def test_the_reason_counts_the_verdict_and_names_the_first_question():
 def test_a_stale_expectation_fails():
     code, reasons = gate([make_file(make_record(), stale=["entry 3"])], [], [])
     assert code == 1 and "entry 3" in reasons[0]
+
+
+def backend(name, got, **changes):
+    """Return the file of a backend that answers a number within 0.25."""
+    record = make_record(**{"answers": Answers([got, "nan"], [0.25, 0.0]), **changes})
+    return make_file(record, name=f"{name}.jsonl", header=make_header(name))
+
+
+def test_backends_that_answer_alike_pass():
+    assert gate([backend("a", 1.0), backend("b", 1.5), backend("c", 1.25)], [], []) == (0, [])
+
+
+@pytest.mark.parametrize("got", [1.51, "nan", "inf"])
+def test_backends_with_one_account_and_two_answers_fail(got):
+    code, reasons = gate([backend("a", 1.0), backend("b", 0.75), backend("c", got)], [], [])
+    assert code == 1
+    assert reasons[0] == "a.jsonl and c.jsonl disagree at SPARSE-1 float32 eager torch.nn.functional.cross_entropy."
+    assert len(reasons) == 2
+
+
+def test_backends_whose_expectations_tell_them_apart_pass():
+    listed = backend("b", 9.0, verdict="known defect", reason="the loss is clipped")
+    assert gate([backend("a", 1.0), listed, backend("c", 1.0, dtype="float64")], [], []) == (0, [])
 
 
 INCOMPLETE = {

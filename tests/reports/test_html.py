@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from reports.html import TEMPLATES, breakable, link, make_headline, render, split_api
-from reports.record import VERDICTS, CertificateLine, Record
+from reports.record import MISUSE_OUTCOMES, VERDICTS, CertificateLine, Record
 from reports.results import ResultFile
 from reports.wording import format_error
-from tests.reports.synthetic import APIS, make_file, make_finding, make_record, make_run
+from tests.reports.synthetic import APIS, make_data_kind, make_file, make_finding, make_misuse, make_record, make_run
 
 VOID = {"meta", "input", "wbr", "br", "hr", "img", "link"}
 RUNS = [make_run(adapter) for adapter in APIS]
@@ -50,7 +50,7 @@ class Page(HTMLParser):
 def poison(item, text):
     """Return a struct with the text in place of every string that its type leaves free."""
     if isinstance(item, msgspec.Struct):
-        fixed = {"verdict"} | ({"quantity"} if isinstance(item, CertificateLine) else set())
+        fixed = {"verdict", "outcome"} | ({"quantity"} if isinstance(item, CertificateLine) else set())
         free = [name for name in item.__struct_fields__ if name not in fixed]
         return msgspec.structs.replace(item, **{name: poison(getattr(item, name), text) for name in free})
     if isinstance(item, list):
@@ -68,7 +68,15 @@ def poisoned_file(text: str) -> ResultFile:
         for reason in ("", "r")
     ]
     file = make_file(*records, stale=["stale"])
-    bare = {"header": poison(file.header, text), "records": [poison(record, text) for record in records]}
+    misuses = [make_misuse(outcome, factor=-0.5) for outcome in MISUSE_OUTCOMES] + [
+        make_misuse("raises", message="m", factor=None)
+    ]
+    header = msgspec.structs.replace(file.header, data_kinds=[make_data_kind()])
+    bare = {
+        "header": poison(header, text),
+        "records": [poison(record, text) for record in records],
+        "misuses": [poison(misuse, text) for misuse in misuses],
+    }
     return replace(file, **bare, footer=poison(file.footer, text))
 
 
@@ -149,6 +157,27 @@ def test_findings_that_do_not_fit_are_counted_mildest_first():
     assert len(html.encode()) < 2_000_000
     assert 0 < shown < 300 and f"{300 - shown} findings, the mildest, have no room here" in page.text
     assert {target[1:] for target in page.attributes("href") if target.startswith("#")} <= set(page.attributes("id"))
+
+
+def shown_reproducers(*files: ResultFile) -> list[str]:
+    """Return the APIs whose reproducers are on the page."""
+    return re.findall(r"<pre>run (\w+)</pre>", render(files, []))
+
+
+def reproduced(api: str, reason: str = "", length: int = 0) -> Record:
+    finding = make_finding(reproducer=f"run {api}{'x' * length}")
+    return make_record("known defect", api=api, reason=reason, worst=5.0 - int(api[1:]), finding=finding)
+
+
+def test_the_worst_finding_of_each_reason_and_column_has_its_reproducer():
+    one = make_file(reproduced("a1", "r"), reproduced("a2", "r"), reproduced("a3", "other"), name="one.jsonl")
+    two = make_file(reproduced("a4", "r"), name="two.jsonl")
+    assert sorted(shown_reproducers(one, two)) == ["a1", "a3", "a4"]
+    assert render([one], []).count("Its reproducer is in <code>report.json</code>") == 1
+
+
+def test_each_finding_without_a_reason_has_its_reproducer_unless_it_is_very_long():
+    assert shown_reproducers(make_file(reproduced("a1"), reproduced("a2"), reproduced("a3", length=20_000))) == ["a1", "a2"]
 
 
 def test_the_finding_says_what_it_must():

@@ -4,6 +4,7 @@ import json
 
 import jsonschema
 import pytest
+from msgspec.structs import fields
 
 from reports.record import Line, number
 from reports.results import encode
@@ -50,6 +51,6 @@ def test_a_wrong_record_does_not(field, value):
 @pytest.mark.parametrize("line", [make_header(), make_footer(1)])
 def test_each_field_without_a_default_is_required(line):
     whole = json.loads(encode(line))
-    for field in whole:
+    for field in (field.name for field in fields(line) if field.required):
         with pytest.raises(jsonschema.ValidationError):
             VALIDATOR.validate({name: value for name, value in whole.items() if name != field})

@@ -1,0 +1,25 @@
+"""A document in the terminal: rendered where a person reads it, as Markdown where a program does, or its data as JSON."""
+
+import msgspec
+from rich.console import Console
+from rich.markdown import Markdown
+
+FORMATS = ("text", "markdown", "json")
+"""How a document can be printed."""
+
+
+def print_document(markdown: str, data: object, form: str) -> None:
+    """Print a document.
+
+    Args:
+        markdown: its text, and ``data`` what it was written from.
+        data: what `msgspec.json.encode` takes.
+        form: one of `FORMATS`; text is Markdown, rendered in a terminal and as it is in a pipe.
+    """
+    console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
+    if form == "json":
+        print(msgspec.json.format(msgspec.json.encode(data)).decode())
+    elif form == "text" and console.is_terminal:
+        Console().print(Markdown(markdown))
+    else:
+        print(markdown, end="")

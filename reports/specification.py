@@ -1,0 +1,134 @@
+"""The specification as it is looked up: each loss, clause, option and choice point, and who picks what."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from reports.merge import all_clauses, clause_order, name_columns
+from reports.record import ChoicePointInfo, ClauseInfo, Specification
+from reports.results import ResultFile, printable
+
+
+class Pick(Struct, frozen=True):
+    """APIs that pick one alternative: ``documentation`` is the page that says so, ``files`` are those that declare it."""
+
+    apis: list[str]
+    files: list[str]
+    documentation: str
+
+
+Picks = dict[str, dict[str, list[Pick]]]
+"""By choice point and alternative; what the mathematics says is picked by all others."""
+
+
+class PickedSpecification(Specification, frozen=True, kw_only=True):
+    """A specification with who picks what."""
+
+    picks: Picks
+
+
+@dataclass(frozen=True)
+class NumberedClause:
+    """One sentence with the ids that it has for the losses it is asked of: "SPARSE-4", "SIGMOID-4"."""
+
+    number: str
+    title: str
+    sentence: str
+    ids: list[str]
+
+
+def merge_specifications(results: Sequence[ResultFile]) -> PickedSpecification:
+    """Return what the headers of result files say, each thing once, with who picks what."""
+    headers = [result.header for result in results]
+    return PickedSpecification(
+        losses={loss: formula for header in headers for loss, formula in header.losses.items()},
+        clauses=all_clauses(results),
+        choice_points=list({point.id: point for header in headers for point in header.choice_points}.values()),
+        signatures={loss: signature for header in headers for loss, signature in header.signatures.items()},
+        options={name: meaning for header in headers for name, meaning in header.options.items()},
+        reductions={name: meaning for header in headers for name, meaning in header.reductions.items()},
+        picks=make_picks(results),
+    )
+
+
+def with_picks(specification: Specification, results: Sequence[ResultFile]) -> PickedSpecification:
+    """Return a specification with who picks what according to result files."""
+    return PickedSpecification(**asdict(specification), picks=make_picks(results))
+
+
+def make_picks(results: Sequence[ResultFile]) -> Picks:
+    """Return who picks what: APIs with one page of documentation in the same result files stand together."""
+    files: defaultdict[tuple[str, ...], dict[str, None]] = defaultdict(dict)
+    for name, result in zip(name_columns(results), results, strict=True):
+        for binding in result.header.bindings:
+            for point, picked in binding.semantics.items():
+                files[point, picked, binding.documentation, binding.api][name] = None
+    alike: defaultdict[tuple, list[str]] = defaultdict(list)
+    for (point, picked, documentation, api), names in files.items():
+        alike[point, picked, documentation, tuple(names)].append(api)
+    picks: Picks = {}
+    for (point, picked, documentation, names), apis in alike.items():
+        picks.setdefault(point, {}).setdefault(picked, []).append(Pick(apis, list(names), documentation))
+    return picks
+
+
+def number_clauses(clauses: Iterable[ClauseInfo]) -> list[NumberedClause]:
+    """Return the clauses by number: a sentence that several losses share stands once."""
+    numbered: dict[tuple[str, str, str], NumberedClause] = {}
+    for clause in clauses:
+        key = clause.id.rpartition("-")[2], clause.title, clause.sentence
+        numbered.setdefault(key, NumberedClause(*key, [])).ids.append(clause.id)
+    return sorted(numbered.values(), key=lambda clause: clause_order(clause.ids[0])[1])
+
+
+def write_specification(specification: PickedSpecification) -> str:
+    """Return the specification as Markdown."""
+    parts = ["# Specification", "## Losses", "\n".join(_losses(specification))]
+    for title, meanings in (("Options", specification.options), ("Reductions", specification.reductions)):
+        parts += [f"## {title}", _definitions(meanings)]
+    parts += ["## Clauses", "A clause is cited by the prefix of the loss and its number: SPARSE-4."]
+    everywhere = {signature.prefix for signature in specification.signatures.values()}
+    parts.append("\n".join(_clause(clause, everywhere) for clause in number_clauses(specification.clauses)))
+    parts += ["## Choice points", "The first alternative is what the mathematics says. The APIs below an alternative state it."]
+    if not specification.picks:
+        parts.append("Which API states what is in result files: run `python crossproof.py run --adapter pytorch` for one.")
+    for point in specification.choice_points:
+        parts += _choice_point(point, specification.picks.get(point.id, {}))
+    return "\n\n".join(parts) + "\n"
+
+
+def _losses(specification: Specification) -> list[str]:
+    lines = []
+    for loss, formula in specification.losses.items():
+        signature = specification.signatures[loss]
+        options = ", ".join(f"`{option}`" for option in signature.options) or "none"
+        lines.append(
+            f"- `{loss}` ({signature.prefix}): `{formula}`; prediction: {signature.prediction}, target: {signature.target}, "
+            f"options: {options}"
+        )
+    return lines
+
+
+def _definitions(meanings: Mapping[str, str]) -> str:
+    return "\n".join(f"- `{name}`: {meaning}" for name, meaning in meanings.items())
+
+
+def _clause(clause: NumberedClause, everywhere: set[str]) -> str:
+    """Return a clause on a line, with the prefixes of its losses unless it is asked of every loss."""
+    prefixes = [id.rpartition("-")[0] for id in clause.ids]
+    where = "" if everywhere <= set(prefixes) else f" ({', '.join(prefixes)})"
+    return f"- **{clause.number} {clause.title}**{where}: {' '.join(clause.sentence.split())}"
+
+
+def _choice_point(point: ChoicePointInfo, picks: Mapping[str, list[Pick]]) -> list[str]:
+    lines = []
+    for name in dict.fromkeys([*point.alternatives, *picks]):
+        lines.append(f"- `{printable(name)}`: {point.alternatives.get(name, 'no alternative of this specification')}")
+        for pick in picks.get(name, []):
+            apis = ", ".join(f"`{printable(api)}`" for api in pick.apis)
+            page = f" <{printable(pick.documentation)}>" if pick.documentation else ""
+            lines.append(f"  - {printable(', '.join(pick.files))}: {apis}{page}")
+    return [f"### `{point.id}`", point.question, "\n".join(lines)]

@@ -1,0 +1,554 @@
+"""Losses that are sound without options and wrong under one of them, or under a pair: what the suite must always catch."""
+
+from dataclasses import replace
+
+import torch
+
+from adapters.binding import Binding
+from tests.conformance.option_twins import (
+    SOUND,
+    class_weighted,
+    divisor,
+    kept_rows,
+    log_probabilities,
+    row_weights,
+    sigmoid,
+    sigmoid_loss,
+    smoothed,
+    softmax,
+    softmax_loss,
+    sparse,
+    sparse_loss,
+)
+from tests.conformance.twins import given as with_gradient
+
+# Class weights
+
+
+@sparse(api="mutant: class weights, mean over the rows")
+def weighted_mean_of_rows(logits, labels, *, reduction, **given):
+    """The mean divides by the number of rows though they are weighted."""
+    rows = replace(SOUND, divide=lambda losses, labels, kept, given: kept.sum())
+    return sparse_loss(logits, labels, reduction, given, rows)
+
+
+@sparse(api="mutant: class weights normalised")
+def normalised_class_weights(logits, labels, *, reduction, **given):
+    """Class weights are scaled to a mean of one."""
+    if "class_weight" in given:
+        given["class_weight"] = given["class_weight"] / given["class_weight"].mean()
+    return sparse_loss(logits, labels, reduction, given)
+
+
+@sparse(api="mutant: class weight of the prediction")
+def weight_of_prediction(logits, labels, *, reduction, **given):
+    """A row is weighted by the class it predicts."""
+
+    def weigh(targets, labels, given):
+        return targets * given["class_weight"][logits.argmax(-1)][:, None] if "class_weight" in given else targets
+
+    return sparse_loss(logits, labels, reduction, given, replace(SOUND, weigh=weigh))
+
+
+@sparse(api="mutant: class weights by row")
+def class_weight_by_row(logits, labels, *, reduction, **given):
+    """The weight of row i is that of class i modulo the number of classes."""
+
+    def weigh(targets, labels, given):
+        rows = torch.arange(len(targets)) % targets.shape[-1]
+        return targets * given["class_weight"][rows][:, None] if "class_weight" in given else targets
+
+    return sparse_loss(logits, labels, reduction, given, replace(SOUND, weigh=weigh))
+
+
+@sparse(api="mutant: class weights not in the gradient")
+def class_weight_not_in_gradient(logits, labels, *, reduction, **given):
+    """The value is weighted, the gradient is not."""
+    value = sparse_loss(logits.detach(), labels, reduction, given)
+    given.pop("class_weight", None)
+    plain = sparse_loss(logits, labels, reduction, given)
+    return plain + (value - plain).detach()
+
+
+@softmax(api="mutant: class weight of 0 taken for none")
+def zero_weight_is_one(logits, targets, *, reduction, **given):
+    """A weight of 0 is taken for a missing one."""
+    if "class_weight" in given:
+        given["class_weight"] = torch.where(given["class_weight"] == 0, 1, given["class_weight"])
+    return softmax_loss(logits, targets, reduction, given)
+
+
+@softmax(api="mutant: class weight of the likeliest target")
+def weight_of_likeliest(logits, targets, *, reduction, **given):
+    """A soft target is weighted as a whole, by its likeliest class."""
+
+    def weigh(targets, labels, given):
+        return targets * given["class_weight"][targets.argmax(-1)][:, None] if "class_weight" in given else targets
+
+    return softmax_loss(logits, targets, reduction, given, replace(SOUND, weigh=weigh))
+
+
+@softmax(api="mutant: class weights divide the mean of soft targets")
+def soft_mean_by_class_weights(logits, targets, *, reduction, **given):
+    """The mean divides by the weights of the likeliest classes, which belong to index targets."""
+
+    def divide(losses, labels, kept, given):
+        return divisor(losses, targets.argmax(-1), kept, given)
+
+    return softmax_loss(logits, targets, reduction, given, replace(SOUND, divide=divide))
+
+
+@sparse(api="mutant: class weights of the wrong length cut off")
+def long_weights_cut(logits, labels, *, reduction, **given):
+    """Weights beyond the last class are dropped in silence."""
+    if "class_weight" in given:
+        given["class_weight"] = given["class_weight"][: logits.shape[-1]]
+    return sparse_loss(logits, labels, reduction, given)
+
+
+@sparse(api="mutant: class weights lost without reduction")
+def weights_lost_without_reduction(logits, labels, *, reduction, **given):
+    """Without a reduction the losses come back unweighted."""
+    if reduction == "none":
+        given.pop("class_weight", None)
+    return sparse_loss(logits, labels, reduction, given)
+
+
+# Ignored labels
+
+
+@sparse(api="mutant: ignored rows counted in the mean")
+def ignored_counted(logits, labels, *, reduction, **given):
+    """The mean divides by all rows."""
+
+    def divide(losses, labels, kept, given):
+        return divisor(losses, labels.clamp(0, logits.shape[-1] - 1), torch.ones_like(kept), given)
+
+    return sparse_loss(logits, labels, reduction, given, replace(SOUND, divide=divide))
+
+
+@sparse(api="mutant: only -100 is ignored")
+def only_default_ignored(logits, labels, *, reduction, **given):
+    """Whatever is to be ignored, -100 is; labels beyond the classes are clamped."""
+    if "ignore_index" in given:
+        labels = torch.where(labels == -100, labels, labels.clamp(0, logits.shape[-1] - 1))
+        given["ignore_index"] = -100
+    return sparse_loss(logits, labels, reduction, given)
+
+
+@sparse(api="mutant: a class is never ignored")
+def class_never_ignored(logits, labels, *, reduction, **given):
+    """An ignored label that is a class counts as that class."""
+    if given.get("ignore_index", -1) >= 0 and given["ignore_index"] < logits.shape[-1]:
+        given.pop("ignore_index")
+    return sparse_loss(logits, labels, reduction, given)
+
+
+@sparse(api="mutant: every negative label ignored")
+def negatives_ignored(logits, labels, *, reduction, **given):
+    """With or without the option, negative labels are ignored."""
+    given.setdefault("ignore_index", -100)
+    return sparse_loss(logits, torch.where(labels < 0, given["ignore_index"], labels.long()), reduction, given)
+
+
+@sparse(api="mutant: gradient of ignored rows kept")
+def ignored_gradient_kept(logits, labels, *, reduction, **given):
+    """An ignored row has no loss but the gradient of its softmax."""
+    loss = sparse_loss(logits, labels, reduction, given)
+    ignored = labels == given["ignore_index"] if "ignore_index" in given else torch.zeros_like(labels, dtype=torch.bool)
+    leak = (torch.logsumexp(logits, -1) * ignored).sum() if ignored.any() else torch.zeros((), dtype=loss.dtype)
+    return loss + (leak - leak.detach())
+
+
+@sparse(api="mutant: NaN of ignored rows leaks")
+def ignored_nan_leaks(logits, labels, *, reduction, **given):
+    """Ignored rows are multiplied by 0, NaN and all."""
+    losses = sparse_loss(logits, labels, "none", given, replace(SOUND, clean=lambda kept, x: x))
+    spoilt = losses + 0 * logits.sum(-1)
+    if reduction == "none":
+        return spoilt
+    kept = kept_rows(len(logits), labels, given)
+    return spoilt.sum() if reduction == "sum" else spoilt.sum() / divisor(losses, labels.long(), kept, given)
+
+
+@sparse(api="mutant: mean of ignored rows alone is 0")
+def mean_of_ignored_zero(logits, labels, *, reduction, **given):
+    """The divisor is at least one."""
+
+    def divide(losses, labels, kept, given):
+        total = divisor(losses, labels, kept, given)
+        return torch.where(total == 0, 1, total) if len(losses) else total
+
+    return sparse_loss(logits, labels, reduction, given, replace(SOUND, divide=divide))
+
+
+@sparse(api="mutant: ignored rows left out of the losses")
+def ignored_left_out(logits, labels, *, reduction, **given):
+    """Without a reduction there is a loss only for each row that counts."""
+    losses = sparse_loss(logits, labels, reduction, given)
+    return losses[kept_rows(len(logits), labels, given)] if reduction == "none" else losses
+
+
+# Label smoothing
+
+
+def smoothing(change):
+    """Return the steps with another label smoothing."""
+    return replace(SOUND, smooth=change)
+
+
+@sparse(api="mutant: smoothing over the other classes")
+def smoothed_over_others(logits, labels, *, reduction, **given):
+    """The mass goes to the n - 1 other classes."""
+
+    def smooth(t, there, e):
+        others = max(t.shape[-1] - 1, 1)
+        return (1 - e) * t + e / others * (1 - t)
+
+    return sparse_loss(logits, labels, reduction, given, smoothing(smooth))
+
+
+@sparse(api="mutant: smoothing added on top")
+def smoothing_on_top(logits, labels, *, reduction, **given):
+    """The label keeps all of its mass."""
+    return sparse_loss(logits, labels, reduction, given, smoothing(lambda t, there, e: t + e / t.shape[-1]))
+
+
+@sparse(api="mutant: smoothing of 1 is off")
+def smoothing_of_one_off(logits, labels, *, reduction, **given):
+    """Only 0 < e < 1 smooths."""
+    return sparse_loss(logits, labels, reduction, given, smoothing(lambda t, there, e: smoothed(t, there, e) if e < 1 else t))
+
+
+@softmax(api="mutant: smoothing of 0.1 whatever is asked")
+def smoothing_fixed(logits, targets, *, reduction, **given):
+    """Any smoothing is 0.1."""
+    return softmax_loss(logits, targets, reduction, given, smoothing(lambda t, there, e: smoothed(t, there, 0.1 * (e > 0))))
+
+
+@softmax(api="mutant: smoothing not in the gradient")
+def smoothing_not_in_gradient(logits, targets, *, reduction, **given):
+    """The value is that of smoothed targets, the gradient that of the given ones."""
+    value = softmax_loss(logits.detach(), targets, reduction, given)
+    given.pop("label_smoothing", None)
+    plain = softmax_loss(logits, targets, reduction, given)
+    return plain + (value - plain).detach()
+
+
+@softmax(api="mutant: smoothing lost under the mean")
+def smoothing_lost_under_mean(logits, targets, *, reduction, **given):
+    """A fused path of the mean forgets to smooth."""
+    if reduction == "mean":
+        given.pop("label_smoothing", None)
+    return softmax_loss(logits, targets, reduction, given)
+
+
+@softmax(api="mutant: smoothing of ten classes")
+def smoothing_of_default_classes(logits, targets, *, reduction, **given):
+    """The mass is spread over one class more than there are."""
+    return softmax_loss(
+        logits, targets, reduction, given, smoothing(lambda t, there, e: (1 - e) * t + e / (t.shape[-1] + 1))
+    )
+
+
+# Sample weights, masks, classes that are not there
+
+
+@sparse(api="mutant: sample weights normalised")
+def normalised_sample_weights(logits, labels, *, reduction, **given):
+    """Sample weights are scaled to a mean of one."""
+    if "sample_weight" in given:
+        given["sample_weight"] = given["sample_weight"] / given["sample_weight"].mean()
+    return sparse_loss(logits, labels, reduction, given)
+
+
+@softmax(api="mutant: sample weight of 0 taken for none")
+def zero_sample_weight_is_one(logits, targets, *, reduction, **given):
+    """A weight of 0 is taken for a missing one."""
+    if "sample_weight" in given:
+        given["sample_weight"] = torch.where(given["sample_weight"] == 0, 1, given["sample_weight"])
+    return softmax_loss(logits, targets, reduction, given)
+
+
+@sparse(api="mutant: sample weights lost under the sum")
+def sample_weights_lost(logits, labels, *, reduction, **given):
+    """The sum is that of the unweighted losses."""
+    if reduction == "sum":
+        given.pop("sample_weight", None)
+    return sparse_loss(logits, labels, reduction, given)
+
+
+@softmax(api="mutant: weighted mean divided twice")
+def weighted_mean_divided_twice(logits, targets, *, reduction, **given):
+    """The losses are divided by the sum of the weights, and then averaged over the rows."""
+    by = replace(SOUND, divide=lambda losses, labels, kept, given: divisor(losses, labels, kept, given) * len(losses))
+    steps = by if "sample_weight" in given else SOUND
+    return softmax_loss(logits, targets, reduction, given, steps)
+
+
+@softmax(api="mutant: sample weights by column")
+def sample_weights_by_column(logits, targets, *, reduction, **given):
+    """Where there are as many weights as terms fit, they weigh the first classes instead of the rows."""
+    weights = given.pop("sample_weight", None)
+    if weights is None:
+        return softmax_loss(logits, targets, reduction, given)
+    losses = softmax_loss(logits, targets * weights[: targets.shape[-1]], "none", given)
+    return losses if reduction == "none" else losses.sum() / (weights.sum() if reduction == "mean" else 1)
+
+
+@softmax(api="mutant: masked rows counted in the mean")
+def masked_counted(logits, targets, *, reduction, **given):
+    """The mean divides by all rows, masked or not."""
+    everyone = replace(
+        SOUND, divide=lambda losses, labels, kept, given: divisor(losses, labels, torch.ones_like(kept), given)
+    )
+    return softmax_loss(logits, targets, reduction, given, everyone)
+
+
+@softmax(api="mutant: the mask drops what it should keep")
+def mask_inverted(logits, targets, *, reduction, **given):
+    """A mask says which rows are padding."""
+    if "mask" in given and not given["mask"].all():
+        given["mask"] = ~given["mask"]
+    return softmax_loss(logits, targets, reduction, given)
+
+
+@sparse(api="mutant: NaN of masked rows in the gradient")
+def masked_nan_in_gradient(logits, labels, *, reduction, **given):
+    """The loss of a masked row is selected away, and its gradient is 0 * NaN."""
+    return sparse_loss(logits, labels, reduction, given, replace(SOUND, clean=lambda kept, x: x))
+
+
+@sparse(api="mutant: classes that are not there have a logit of -10")
+def absent_classes_leak(logits, labels, *, reduction, **given):
+    """Absent classes are only made unlikely."""
+
+    def logs(x, there):
+        return torch.log_softmax(torch.where(there, x, -10.0), -1)
+
+    return sparse_loss(logits, labels, reduction, given, replace(SOUND, logs=logs))
+
+
+@softmax(api="mutant: absent classes taken out of the sum alone")
+def absent_classes_in_normaliser(logits, targets, *, reduction, **given):
+    """Targets of absent classes are dropped, their logits still count."""
+    return softmax_loss(logits, targets, reduction, given, replace(SOUND, logs=lambda x, there: torch.log_softmax(x, -1)))
+
+
+# The weight of the positive outcome
+
+
+@sigmoid(api="mutant: pos_weight on the whole loss")
+def pos_weight_on_all(logits, targets, *, reduction, **given):
+    """Both outcomes are weighted."""
+    weight = given.pop("pos_weight", None)
+    losses = sigmoid_loss(logits, targets, "none", given)
+    losses = losses if weight is None else losses * weight
+    return losses if reduction == "none" else losses.sum() if reduction == "sum" else losses.mean()
+
+
+@sigmoid(api="mutant: pos_weight on hard labels alone")
+def pos_weight_on_hard_labels(logits, targets, *, reduction, **given):
+    """Only a target of exactly one is positive."""
+    return sigmoid_loss(logits, targets, reduction, given, positive=lambda w, t: torch.where(t == 1, w * t, t))
+
+
+@sigmoid(api="mutant: pos_weight averaged over the classes")
+def pos_weight_averaged(logits, targets, *, reduction, **given):
+    """One weight for all classes."""
+    return sigmoid_loss(logits, targets, reduction, given, positive=lambda w, t: w.mean() * t)
+
+
+@sigmoid(api="mutant: pos_weight of 0 taken for none")
+def pos_weight_zero_is_one(logits, targets, *, reduction, **given):
+    """A weight of 0 is taken for a missing one."""
+    return sigmoid_loss(logits, targets, reduction, given, positive=lambda w, t: torch.where(w == 0, 1, w) * t)
+
+
+@sigmoid(api="mutant: pos_weight not in the gradient")
+def pos_weight_not_in_gradient(logits, targets, *, reduction, **given):
+    """The value is weighted, the gradient is not."""
+    value = sigmoid_loss(logits.detach(), targets, reduction, given)
+    given.pop("pos_weight", None)
+    plain = sigmoid_loss(logits, targets, reduction, given)
+    return plain + (value - plain).detach()
+
+
+@sigmoid(api="mutant: pos_weight of rows read as of classes")
+def pos_weight_of_rows(logits, targets, *, reduction, **given):
+    """A column of weights is flattened, and its head weighs the classes."""
+
+    def positive(w, t):
+        return (w.flatten()[: t.shape[-1]] if w.ndim == 2 and len(w) > 1 else w) * t
+
+    return sigmoid_loss(logits, targets, reduction, given, positive=positive)
+
+
+@sigmoid(api="mutant: binary smoothing towards 1")
+def smoothed_towards_one(logits, targets, *, reduction, **given):
+    """Targets become (1 - e) t + e."""
+    return sigmoid_loss(logits, targets, reduction, given, smooth=lambda t, e: (1 - e) * t + e)
+
+
+@sigmoid(api="mutant: binary smoothing over the columns")
+def smoothed_over_columns(logits, targets, *, reduction, **given):
+    """Independent outcomes are smoothed as if they were the classes of one distribution."""
+    return sigmoid_loss(logits, targets, reduction, given, smooth=lambda t, e: (1 - e) * t + e / t.shape[-1])
+
+
+# Pairs of options
+
+
+@sparse(api="mutant: smoothed mass unweighted")
+def smoothed_mass_unweighted(logits, labels, *, reduction, **given):
+    """Class weights multiply the label's own term, and not the mass that smoothing spreads."""
+
+    def weigh(targets, labels, given):
+        if "label_smoothing" not in given or "class_weight" not in given:
+            return class_weighted(targets, labels, given)
+        spread = given["label_smoothing"] / targets.shape[-1]
+        return (targets - spread) * given["class_weight"] + spread
+
+    return sparse_loss(logits, labels, reduction, given, replace(SOUND, weigh=weigh))
+
+
+@sparse(api="mutant: smoothed row weighted by its label")
+def smoothed_row_weighted_by_label(logits, labels, *, reduction, **given):
+    """Under smoothing the weight of the label multiplies the whole row."""
+
+    def weigh(targets, labels, given):
+        if "label_smoothing" not in given or "class_weight" not in given:
+            return class_weighted(targets, labels, given)
+        return targets * given["class_weight"][labels.clamp(0, targets.shape[-1] - 1)][:, None]
+
+    return sparse_loss(logits, labels, reduction, given, replace(SOUND, weigh=weigh))
+
+
+@sparse(api="mutant: ignored rows smoothed")
+def ignored_rows_smoothed(logits, labels, *, reduction, **given):
+    """The mass that smoothing spreads counts in ignored rows too."""
+    if "label_smoothing" not in given or "ignore_index" not in given:
+        return sparse_loss(logits, labels, reduction, given)
+    e, kept = given["label_smoothing"], kept_rows(len(logits), labels, given)
+    extra = -(e / logits.shape[-1] * torch.log_softmax(logits, -1)).sum(-1) * ~kept
+    losses = sparse_loss(logits, labels, reduction, given)
+    return losses + extra if reduction == "none" else losses + extra.sum()
+
+
+@sparse(api="mutant: smoothing and ignored rows, mean over all rows")
+def smoothed_mean_over_all(logits, labels, *, reduction, **given):
+    """Under smoothing the mean divides by all rows."""
+    by_all = replace(SOUND, divide=lambda losses, labels, kept, given: len(losses))
+    both = "label_smoothing" in given and "ignore_index" in given
+    return sparse_loss(logits, labels, reduction, given, by_all if both else SOUND)
+
+
+@sparse(api="mutant: class and sample weights added")
+def weights_added(logits, labels, *, reduction, **given):
+    """The two weights of a row are added."""
+
+    def rows(losses, labels, given):
+        weights = row_weights(losses, labels, given)
+        if "class_weight" not in given or "sample_weight" not in given:
+            return weights
+        own = given["class_weight"][labels.clamp(0, logits.shape[-1] - 1)]
+        return (weights + own) / torch.where(own == 0, 1, own)
+
+    return sparse_loss(logits, labels, reduction, given, replace(SOUND, rows=rows))
+
+
+@sparse(api="mutant: class weights not in the divisor beside sample weights")
+def divisor_of_sample_weights(logits, labels, *, reduction, **given):
+    """With both, the mean divides by the sample weights alone."""
+
+    def divide(losses, labels, kept, given):
+        both = "class_weight" in given and "sample_weight" in given
+        return divisor(losses, None if both else labels, kept, given)
+
+    return sparse_loss(logits, labels, reduction, given, replace(SOUND, divide=divide))
+
+
+@softmax(api="mutant: weights of masked rows in the divisor")
+def masked_weights_in_divisor(logits, targets, *, reduction, **given):
+    """With both, the mean divides by the weights of all rows."""
+
+    def divide(losses, labels, kept, given):
+        both = "mask" in given and "sample_weight" in given
+        return divisor(losses, labels, torch.ones_like(kept) if both else kept, given)
+
+    return softmax_loss(logits, targets, reduction, given, replace(SOUND, divide=divide))
+
+
+@softmax(api="mutant: sample weights shifted by the mask")
+def weights_shifted_by_mask(logits, targets, *, reduction, **given):
+    """The rows that count are packed, and weighted by the first weights."""
+
+    def rows(losses, labels, given):
+        if "mask" not in given or "sample_weight" not in given:
+            return row_weights(losses, labels, given)
+        place = (given["mask"].cumsum(0) - 1).clamp(min=0)
+        return given["sample_weight"][place]
+
+    return softmax_loss(logits, targets, reduction, given, replace(SOUND, rows=rows))
+
+
+@sparse(api="mutant: a mask turns off the ignored label")
+def mask_or_ignored(logits, labels, *, reduction, **given):
+    """With a mask nobody looks for ignored labels."""
+
+    def kept(rows, labels, given):
+        if "mask" in given and "ignore_index" in given:
+            return given["mask"] & (labels >= 0) & (labels < logits.shape[-1])
+        return kept_rows(rows, labels, given)
+
+    return sparse_loss(logits, labels, reduction, given, replace(SOUND, kept=kept))
+
+
+@softmax(api="mutant: smoothing spreads over absent classes")
+def smoothing_over_absent(logits, targets, *, reduction, **given):
+    """The mass is e / n over all classes, those that are not there included."""
+
+    def smooth(t, there, e):
+        return torch.where(there, (1 - e) * t + e / t.shape[-1], 0)
+
+    return softmax_loss(logits, targets, reduction, given, smoothing(smooth))
+
+
+@sigmoid(api="mutant: pos_weight and smoothing in the wrong order")
+def weighted_before_smoothing(logits, targets, *, reduction, **given):
+    """The weight multiplies the given target, and smoothing comes after."""
+    if "pos_weight" not in given or "label_smoothing" not in given:
+        return sigmoid_loss(logits, targets, reduction, given)
+    e = given["label_smoothing"]
+    return sigmoid_loss(logits, targets, reduction, given, positive=lambda w, t: w * (t - e / 2) + e / 2)
+
+
+@sigmoid(api="mutant: sample weights on the positive outcome beside pos_weight")
+def sample_weight_on_positive(logits, targets, *, reduction, **given):
+    """With both, sample weights multiply the positive outcome alone."""
+    if "pos_weight" not in given or "sample_weight" not in given:
+        return sigmoid_loss(logits, targets, reduction, given)
+    weights = given.pop("sample_weight")
+    given["pos_weight"] = given["pos_weight"] * weights[:, None]
+    losses = sigmoid_loss(logits, targets, "none", given)
+    return losses if reduction == "none" else losses.sum() / (weights.sum() * logits.shape[-1] if reduction == "mean" else 1)
+
+
+# Dtypes and shapes of targets
+
+
+@sparse(api="mutant: a column of labels flattened")
+def label_column_flattened(logits, labels, *, reduction, **given):
+    """A column of labels is taken for labels."""
+    return sparse_loss(logits, labels.flatten(), reduction, given)
+
+
+@softmax(api="mutant: computed in the dtype of the targets")
+def computed_in_target_dtype(logits, targets, *, reduction, **given):
+    """The result is rounded to the dtype of the targets."""
+    loss = softmax_loss(logits, targets.to(logits.dtype), reduction, given)
+    rounded = loss.detach().to(targets.dtype).to(logits.dtype)
+    return with_gradient(loss, loss.detach(), rounded, torch.ones_like(loss)) if targets.dtype != logits.dtype else loss
+
+
+OPTION_MUTANTS: tuple[Binding, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Binding))
