@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.scipy.special import xlog1py, xlogy
+from jax.scipy.special import rel_entr, xlog1py, xlogy
 from jax.scipy.stats import bernoulli
 from numpy.typing import NDArray
 
@@ -212,12 +212,25 @@ def log_of_sigmoid(logits, targets):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="optax.losses.softmax_cross_entropy",
+    options=("where", "class_axis"),
     semantics=Semantics(masked_class="nan"),
     grade=LOG_SOFTMAX,
     documentation=OPTAX_LOSSES,
 )
-def softmax_cross_entropy(logits, targets):
-    return optax.losses.softmax_cross_entropy(logits, targets)
+def softmax_cross_entropy(logits, targets, *, where=None, class_axis=-1):
+    return optax.losses.softmax_cross_entropy(logits, targets, axis=class_axis, where=where)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="optax.losses.softmax_cross_entropy over optax.losses.smooth_labels",
+    options=("label_smoothing",),
+    semantics=Semantics(masked_class="nan"),
+    grade=LOG_SOFTMAX,
+    documentation=OPTAX_LOSSES,
+)
+def softmax_cross_entropy_of_smooth_labels(logits, targets, *, label_smoothing=0.0):
+    return optax.losses.softmax_cross_entropy(logits, optax.losses.smooth_labels(targets, label_smoothing))
 
 
 @implements(
@@ -264,11 +277,12 @@ def sum_of_log_of_softmax(logits, targets):
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="optax.losses.softmax_cross_entropy_with_integer_labels",
+    options=("where", "class_axis"),
     grade=LOG_SUM_EXP,
     documentation=OPTAX_LOSSES,
 )
-def softmax_cross_entropy_with_integer_labels(logits, labels):
-    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
+def softmax_cross_entropy_with_integer_labels(logits, labels, *, where=None, class_axis=-1):
+    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels, axis=class_axis, where=where)
 
 
 @implements(
@@ -316,3 +330,64 @@ def logsumexp_minus_label(logits, labels):
 )
 def log_of_softmax_taken_at_label(logits, labels):
     return -jnp.take_along_axis(jnp.log(jax.nn.softmax(logits)), labels[..., None], axis=-1)[..., 0]
+
+
+@implements(
+    "negative_log_likelihood",
+    api="-jnp.take_along_axis",
+    semantics=_TAKEN,
+    documentation=TAKE_ALONG_AXIS,
+)
+def taken_at_label(log_probabilities, labels):
+    return -jnp.take_along_axis(log_probabilities, labels[..., None], axis=-1)[..., 0]
+
+
+@implements(
+    "kl_divergence",
+    api="jax.scipy.special.rel_entr",
+    grade=Grade("terms", "separate"),
+    documentation=JAX + "jax.scipy.special.rel_entr.html",
+)
+def relative_entropy(probabilities, targets):
+    return jnp.sum(rel_entr(targets, probabilities), axis=-1)
+
+
+@implements(
+    "kl_divergence_of_log_probabilities",
+    api="optax.losses.kl_divergence",
+    options=("where",),
+    documentation=OPTAX_LOSSES,
+)
+def kl_divergence(log_probabilities, targets, *, where=None):
+    return optax.losses.kl_divergence(log_probabilities, targets, where=where)
+
+
+@implements(
+    "kl_divergence_with_log_targets",
+    api="optax.losses.kl_divergence_with_log_targets",
+    options=("where",),
+    documentation=OPTAX_LOSSES,
+)
+def kl_divergence_with_log_targets(log_probabilities, log_targets, *, where=None):
+    return optax.losses.kl_divergence_with_log_targets(log_probabilities, log_targets, where=where)
+
+
+@implements(
+    "soft_margin",
+    api="jax.nn.softplus(-y * x)",
+    grade=Grade("log1p", "lse"),
+    documentation=JAX + "jax.nn.softplus.html",
+)
+def softplus_of_margin(logits, signs):
+    return jax.nn.softplus(-signs * logits)
+
+
+@implements(
+    "multilabel_soft_margin",
+    api="mean of optax.losses.sigmoid_binary_cross_entropy",
+    options=("class_weight",),
+    grade=LOG_SIGMOID,
+    documentation=OPTAX_LOSSES,
+)
+def mean_of_sigmoid_binary_cross_entropy(logits, targets, *, class_weight=1.0):
+    return jnp.mean(class_weight * optax.losses.sigmoid_binary_cross_entropy(logits, targets), axis=-1)

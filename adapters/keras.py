@@ -72,6 +72,9 @@ _SOFTMAX = {
     "torch": Grade("plain", "log_softmax"),
 }[_backend]
 """Each backend computes the losses of logits in a form of its own."""
+_OF_SIGMOID = _SIGMOID if _backend == "tensorflow" else Grade("pair", "pair")
+_OF_SOFTMAX = _SOFTMAX if _backend == "tensorflow" else Grade("log_quotient", "log_quotient")
+"""On TensorFlow an activation remembers its logits, and a loss of what it returns takes those."""
 
 
 @implements(
@@ -249,7 +252,7 @@ def binary_op_with_logits(logits, targets):
 @implements(
     "sigmoid_cross_entropy_with_logits",
     api="keras.ops.binary_crossentropy over keras.activations.sigmoid",
-    grade=_SIGMOID,
+    grade=_OF_SIGMOID,
     documentation=_OPS + "binary_crossentropy-function",
     textbook=True,
 )
@@ -304,7 +307,7 @@ def categorical_op_with_logits(logits, targets):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="keras.ops.categorical_crossentropy over keras.activations.softmax",
-    grade=_SOFTMAX,
+    grade=_OF_SOFTMAX,
     documentation=_OPS + "categorical_crossentropy-function",
     textbook=True,
 )
@@ -359,7 +362,7 @@ def sparse_op_with_logits(logits, labels):
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="keras.ops.sparse_categorical_crossentropy over keras.activations.softmax",
-    grade=_SOFTMAX,
+    grade=_OF_SOFTMAX,
     documentation=_OPS + "sparse_categorical_crossentropy-function",
     textbook=True,
 )

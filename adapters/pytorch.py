@@ -278,3 +278,158 @@ def nll_loss_module(logits, labels, *, reduction, class_weight=None, ignore_inde
 )
 def nll_loss_of_log_of_softmax(logits, labels, *, reduction):
     return F.nll_loss(torch.log(torch.softmax(logits, dim=-1)), labels, reduction=reduction)
+
+
+@implements(
+    "negative_log_likelihood",
+    api="torch.nn.functional.nll_loss",
+    options=("reduction", "class_weight", "ignore_index", "class_axis"),
+    documentation=_DOCS + "NLLLoss.html",
+)
+def nll_loss(log_probabilities, labels, *, reduction, class_weight=None, ignore_index=-100, class_axis=1):
+    return F.nll_loss(log_probabilities, labels, weight=class_weight, ignore_index=ignore_index, reduction=reduction)
+
+
+@implements(
+    "negative_log_likelihood",
+    api="torch.nn.NLLLoss",
+    options=("reduction", "class_weight", "ignore_index", "class_axis"),
+    documentation=_DOCS + "NLLLoss.html",
+)
+def nll_loss_class(log_probabilities, labels, *, reduction, class_weight=None, ignore_index=-100, class_axis=1):
+    return nn.NLLLoss(weight=class_weight, ignore_index=ignore_index, reduction=reduction)(log_probabilities, labels)
+
+
+_BY_TERM = Semantics(loss_shape="term")
+"""kl_div: the "pointwise KL-divergence", of which "mean" is the sum "divided by the number of elements in the output"."""
+_TERMS = Grade("terms", "separate")
+
+
+@implements(
+    "kl_divergence",
+    api="torch.nn.functional.kl_div over log, summed over classes",
+    grade=_TERMS,
+    documentation=_DOCS + "KLDivLoss.html",
+)
+def kl_div_of_log(probabilities, targets):
+    return F.kl_div(torch.log(probabilities), targets, reduction="none").sum(-1)
+
+
+@implements(
+    "kl_divergence_of_log_probabilities",
+    api="torch.nn.functional.kl_div",
+    options=("reduction",),
+    reductions=("none", "sum", "mean", "batchmean"),
+    semantics=_BY_TERM,
+    grade=_TERMS,
+    documentation=_DOCS + "KLDivLoss.html",
+)
+def kl_div(log_probabilities, targets, *, reduction):
+    return F.kl_div(log_probabilities, targets, reduction=reduction)
+
+
+@implements(
+    "kl_divergence_of_log_probabilities",
+    api="torch.nn.KLDivLoss",
+    options=("reduction",),
+    reductions=("none", "sum", "mean", "batchmean"),
+    semantics=_BY_TERM,
+    grade=_TERMS,
+    documentation=_DOCS + "KLDivLoss.html",
+)
+def kl_div_loss(log_probabilities, targets, *, reduction):
+    return nn.KLDivLoss(reduction=reduction)(log_probabilities, targets)
+
+
+@implements(
+    "kl_divergence_of_log_probabilities",
+    api="torch.nn.functional.kl_div, summed over classes",
+    grade=_TERMS,
+    documentation=_DOCS + "KLDivLoss.html",
+)
+def kl_div_of_rows(log_probabilities, targets):
+    return F.kl_div(log_probabilities, targets, reduction="none").sum(-1)
+
+
+@implements(
+    "kl_divergence_with_log_targets",
+    api="torch.nn.functional.kl_div",
+    options=("reduction",),
+    reductions=("none", "sum", "mean", "batchmean"),
+    semantics=_BY_TERM,
+    documentation=_DOCS + "KLDivLoss.html",
+)
+def kl_div_with_log_targets(log_probabilities, log_targets, *, reduction):
+    return F.kl_div(log_probabilities, log_targets, reduction=reduction, log_target=True)
+
+
+@implements(
+    "kl_divergence_with_log_targets",
+    api="torch.nn.KLDivLoss",
+    options=("reduction",),
+    reductions=("none", "sum", "mean", "batchmean"),
+    semantics=_BY_TERM,
+    documentation=_DOCS + "KLDivLoss.html",
+)
+def kl_div_loss_with_log_targets(log_probabilities, log_targets, *, reduction):
+    return nn.KLDivLoss(reduction=reduction, log_target=True)(log_probabilities, log_targets)
+
+
+@implements(
+    "kl_divergence_with_log_targets",
+    api="torch.nn.functional.kl_div, summed over classes",
+    documentation=_DOCS + "KLDivLoss.html",
+)
+def kl_div_of_rows_with_log_targets(log_probabilities, log_targets):
+    return F.kl_div(log_probabilities, log_targets, reduction="none", log_target=True).sum(-1)
+
+
+_NO_SIGN_GRADIENT = Semantics(target_gradient="none")
+"""What it answers otherwise: it "is not differentiable with respect to argument 'target'"."""
+
+
+@implements(
+    "soft_margin",
+    api="torch.nn.functional.soft_margin_loss",
+    options=("reduction",),
+    semantics=_NO_SIGN_GRADIENT,
+    documentation=_DOCS + "SoftMarginLoss.html",
+)
+def soft_margin_loss(logits, signs, *, reduction):
+    return F.soft_margin_loss(logits, signs.detach(), reduction=reduction)
+
+
+@implements(
+    "soft_margin",
+    api="torch.nn.SoftMarginLoss",
+    options=("reduction",),
+    semantics=_NO_SIGN_GRADIENT,
+    documentation=_DOCS + "SoftMarginLoss.html",
+)
+def soft_margin_loss_class(logits, signs, *, reduction):
+    return nn.SoftMarginLoss(reduction=reduction)(logits, signs.detach())
+
+
+@implements("soft_margin", api="-logsigmoid(y * x)", documentation=_DOCS + "LogSigmoid.html")
+def soft_margin_by_logsigmoid(logits, signs):
+    return -F.logsigmoid(signs * logits)
+
+
+@implements(
+    "multilabel_soft_margin",
+    api="torch.nn.functional.multilabel_soft_margin_loss",
+    options=("reduction", "class_weight"),
+    documentation=_DOCS + "MultiLabelSoftMarginLoss.html",
+)
+def multilabel_soft_margin_loss(logits, targets, *, reduction, class_weight=None):
+    return F.multilabel_soft_margin_loss(logits, targets, weight=class_weight, reduction=reduction)
+
+
+@implements(
+    "multilabel_soft_margin",
+    api="torch.nn.MultiLabelSoftMarginLoss",
+    options=("reduction", "class_weight"),
+    documentation=_DOCS + "MultiLabelSoftMarginLoss.html",
+)
+def multilabel_soft_margin_loss_class(logits, targets, *, reduction, class_weight=None):
+    return nn.MultiLabelSoftMarginLoss(weight=class_weight, reduction=reduction)(logits, targets)

@@ -81,7 +81,7 @@ class TensorFlow:
 framework = TensorFlow()
 
 _DOCS = "https://www.tensorflow.org/api_docs/python/tf/"
-_GUARDED = Semantics(log_of_zero="add_1e-7")
+_GUARDED = Semantics(log_of_zero="add_1e-7", mean_divisor="rows")
 """log_loss: "epsilon: A small increment to add to avoid taking a log of zero", 1e-7 by default."""
 _FLOATX = Semantics(computation_dtype="float32")
 """The Keras loss classes: "dtype: The dtype of the loss's computations. Defaults to None, which means using floatx()"."""
@@ -94,18 +94,28 @@ _ONE_HOT = Semantics(negative_index="zero", index_too_large="zero")
 _FOLD = Grade("fold", "auto")
 _QUOTIENT = Grade("plain", "quotient")
 _LOG_OF_SOFTMAX = Grade("log_quotient", "log_quotient")
+V1_REDUCTIONS = {
+    "none": tf.compat.v1.losses.Reduction.NONE,
+    "sum": tf.compat.v1.losses.Reduction.SUM,
+    "mean": tf.compat.v1.losses.Reduction.SUM_OVER_BATCH_SIZE,
+    "weighted_mean": tf.compat.v1.losses.Reduction.MEAN,
+    "nonzero_mean": tf.compat.v1.losses.Reduction.SUM_BY_NONZERO_WEIGHTS,
+}
+_OVER_ALL = Semantics(mean_divisor="rows")
+"""tf.compat.v1.losses.Reduction: "SUM_OVER_BATCH_SIZE: Scalar SUM divided by number of elements in losses"."""
 
 
 @implements(
     "binary_cross_entropy",
     api="tf.compat.v1.losses.log_loss",
-    options=("reduction",),
+    options=("reduction", "sample_weight"),
+    reductions=tuple(V1_REDUCTIONS),
     semantics=_GUARDED,
     documentation=_DOCS + "compat/v1/losses/log_loss",
 )
-def log_loss(probabilities, targets, *, reduction):
-    reductions = {"none": "none", "sum": "weighted_sum", "mean": "weighted_sum_over_batch_size"}
-    return tf.compat.v1.losses.log_loss(targets, probabilities, reduction=reductions[reduction])
+def log_loss(probabilities, targets, *, reduction, sample_weight=None):
+    weights = 1.0 if sample_weight is None else sample_weight[:, None]
+    return tf.compat.v1.losses.log_loss(targets, probabilities, weights=weights, reduction=V1_REDUCTIONS[reduction])
 
 
 @implements(
@@ -220,23 +230,28 @@ def sigmoid_cross_entropy_with_logits(logits, targets):
 
 @implements(
     "sigmoid_cross_entropy_with_logits",
-    api="tf.nn.weighted_cross_entropy_with_logits(pos_weight=1)",
+    api="tf.nn.weighted_cross_entropy_with_logits",
+    options=("pos_weight",),
     documentation=_DOCS + "nn/weighted_cross_entropy_with_logits",
 )
-def weighted_cross_entropy_with_logits(logits, targets):
-    return tf.nn.weighted_cross_entropy_with_logits(labels=targets, logits=logits, pos_weight=1)
+def weighted_cross_entropy_with_logits(logits, targets, *, pos_weight=1):
+    return tf.nn.weighted_cross_entropy_with_logits(labels=targets, logits=logits, pos_weight=pos_weight)
 
 
 @implements(
     "sigmoid_cross_entropy_with_logits",
     api="tf.compat.v1.losses.sigmoid_cross_entropy",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "label_smoothing"),
+    reductions=tuple(V1_REDUCTIONS),
+    semantics=_OVER_ALL,
     grade=_FOLD,
     documentation=_DOCS + "compat/v1/losses/sigmoid_cross_entropy",
 )
-def sigmoid_cross_entropy(logits, targets, *, reduction):
-    reductions = {"none": "none", "sum": "weighted_sum", "mean": "weighted_sum_over_batch_size"}
-    return tf.compat.v1.losses.sigmoid_cross_entropy(targets, logits, reduction=reductions[reduction])
+def sigmoid_cross_entropy(logits, targets, *, reduction, sample_weight=None, label_smoothing=0):
+    weights = 1.0 if sample_weight is None else sample_weight[:, None]
+    return tf.compat.v1.losses.sigmoid_cross_entropy(
+        targets, logits, weights=weights, label_smoothing=label_smoothing, reduction=V1_REDUCTIONS[reduction]
+    )
 
 
 @implements(
@@ -276,12 +291,13 @@ def log_of_sigmoid(logits, targets):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="tf.nn.softmax_cross_entropy_with_logits",
+    options=("class_axis",),
     semantics=_ANY_TARGET_SUM,
     grade=_QUOTIENT,
     documentation=_DOCS + "nn/softmax_cross_entropy_with_logits",
 )
-def softmax_cross_entropy_with_logits(logits, targets):
-    return tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+def softmax_cross_entropy_with_logits(logits, targets, *, class_axis=-1):
+    return tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits, axis=class_axis)
 
 
 @implements(
@@ -309,14 +325,18 @@ def softmax_cross_entropy_with_logits_v2(logits, targets):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="tf.compat.v1.losses.softmax_cross_entropy",
-    options=("reduction",),
-    semantics=_ANY_TARGET_SUM,  # its page: "using tf.nn.softmax_cross_entropy_with_logits_v2"
+    options=("reduction", "sample_weight", "label_smoothing"),
+    reductions=tuple(V1_REDUCTIONS),
+    semantics=Semantics(
+        unnormalised_gradient="unscaled", mean_divisor="rows"
+    ),  # "using tf.nn.softmax_cross_entropy_with_logits_v2"
     grade=_QUOTIENT,
     documentation=_DOCS + "compat/v1/losses/softmax_cross_entropy",
 )
-def softmax_cross_entropy(logits, targets, *, reduction):
-    reductions = {"none": "none", "sum": "weighted_sum", "mean": "weighted_sum_over_batch_size"}
-    return tf.compat.v1.losses.softmax_cross_entropy(targets, logits, reduction=reductions[reduction])
+def softmax_cross_entropy(logits, targets, *, reduction, sample_weight=1.0, label_smoothing=0):
+    return tf.compat.v1.losses.softmax_cross_entropy(
+        targets, logits, weights=sample_weight, label_smoothing=label_smoothing, reduction=V1_REDUCTIONS[reduction]
+    )
 
 
 @implements(
@@ -374,13 +394,16 @@ def sparse_softmax_cross_entropy_with_logits(logits, labels):
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="tf.compat.v1.losses.sparse_softmax_cross_entropy",
-    options=("reduction",),
+    options=("reduction", "sample_weight"),
+    reductions=tuple(V1_REDUCTIONS),
+    semantics=_OVER_ALL,
     grade=_QUOTIENT,
     documentation=_DOCS + "compat/v1/losses/sparse_softmax_cross_entropy",
 )
-def sparse_softmax_cross_entropy(logits, labels, *, reduction):
-    reductions = {"none": "none", "sum": "weighted_sum", "mean": "weighted_sum_over_batch_size"}
-    return tf.compat.v1.losses.sparse_softmax_cross_entropy(labels, logits, reduction=reductions[reduction])
+def sparse_softmax_cross_entropy(logits, labels, *, reduction, sample_weight=1.0):
+    return tf.compat.v1.losses.sparse_softmax_cross_entropy(
+        labels, logits, weights=sample_weight, reduction=V1_REDUCTIONS[reduction]
+    )
 
 
 @implements(

@@ -8,6 +8,7 @@ power of Q is bounded by its values at Q + dQ and Q - dQ. Neither is of first or
 means nothing, and for g < 1 it has no bound.
 """
 
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -47,10 +48,16 @@ def _capped(size: Array, error: Array) -> Near:
     return Near(np.minimum(size, LARGE), np.minimum(error, LARGE))
 
 
-def power(base: Near, exponent: float, precision: Precision) -> Near:
+def is_rounded(value: float, less: int, precision: Precision) -> bool:
+    """Tell whether a dtype has to round a number, or what is left of it when ``less`` is taken away."""
+    kind = np.dtype(precision.name).type
+    return Fraction(value) - less != Fraction(float(kind(value) - kind(less)))
+
+
+def power(base: Near, exponent: float, precision: Precision, *, inexact: bool = False) -> Near:
     r"""Return base^exponent: max(hi^g - Q^g, Q^g - lo^g) with hi, lo = Q +- dQ, and c_pow u hi^g + lam.
 
-    An exponent that the dtype has to round costs u g \|log Q\| more.
+    An exponent that the dtype has to round, ``inexact``, costs u g \|log Q\| more.
 
     A negative power of a number that may come out as 0 is bounded as far as it does not: what one minus a number below 1
     leaves is 0 or at least u. A size of 0 then stands for the limit of what the power is multiplied with.
@@ -68,7 +75,7 @@ def power(base: Near, exponent: float, precision: Precision) -> Near:
     at_zero = np.maximum(error, precision.u) ** exponent if exponent < 0 else error**exponent
     moved = np.where(size > 0, moved, np.where((error > 0) | (exponent < 0), at_zero, 0.0))
     exact = np.where(size > 0, exact, 0.0)
-    rounded = 0.0 if float(np.dtype(precision.name).type(exponent)) == exponent else np.abs(exponent * np.log(known))
+    rounded = np.abs(exponent * np.log(known)) if inexact else 0.0
     return Near(exact, moved + precision.u * (POWER_ERROR + rounded) * (exact + moved) + precision.smallest)
 
 
@@ -169,11 +176,12 @@ def binary_focal_bounds(
         edge = (np.abs(p - low) <= u * low) | (np.abs(p - high) <= u * high)
         turn = Near(np.where(outside, 0.0, turn.size), np.where(edge, 1.0, np.where(outside, 0.0, turn.error)))
     weight, weight_slope = outcome_weight(targets, alpha, semantics, precision)
-    steep = times(_power_slope(base, gamma, precision), Near(entropy, errors[0]))
+    focal, steep = focal_powers(base, gamma, precision)
+    steep = times(steep, Near(entropy, errors[0]))
     factors = _Factors(
         weight,
         weight_slope,
-        power(base, gamma, precision),
+        focal,
         Near(entropy, errors[0]),
         _capped(np.abs(slope), errors[1]),
         np.minimum(pieces, LARGE),
@@ -184,11 +192,13 @@ def binary_focal_bounds(
     return _bounds_of(factors, value, gradient, precision)
 
 
-def _power_slope(base: Near, gamma: float, precision: Precision) -> Near:
-    """Return gamma Q^(gamma - 1)."""
+def focal_powers(base: Near, gamma: float, precision: Precision) -> tuple[Near, Near]:
+    """Return Q^gamma and gamma Q^(gamma - 1)."""
+    whole = power(base, gamma, precision, inexact=is_rounded(gamma, 0, precision))
     if gamma == 0:
-        return Near(np.zeros_like(base.size), np.zeros_like(base.size))
-    return times(Near(gamma, precision.u * gamma), power(base, gamma - 1, precision))
+        return whole, Near(np.zeros_like(base.size), np.zeros_like(base.size))
+    slope = power(base, gamma - 1, precision, inexact=is_rounded(gamma, 1, precision))
+    return whole, times(Near(gamma, precision.u * gamma), slope)
 
 
 def _base_of_probability(p: Array, t: Array, form: str, precision: Precision, roundings: int) -> Near:
@@ -256,7 +266,8 @@ def sigmoid_focal_bounds(
     subtracted = _base_of_probability(p, targets, "log", precision, roundings)
     subtracted = Near(base, subtracted.error + np.abs(1 - 2 * targets) * of_p)
     first, log_base, logs = _log_space(finite, targets, p, q, l1, base, precision, roundings)
-    powers = _powers_in_logs(log_base, logs, gamma, precision) if in_logs[0] else power(subtracted, gamma, precision)
+    powers, steep = focal_powers(subtracted, gamma, precision)
+    powers = _powers_in_logs(log_base, logs, gamma, precision) if in_logs[0] else powers
     weight, weight_slope = outcome_weight(targets, alpha, semantics, precision)
     capped = _capped(*parts[0])
     if in_logs[1]:
@@ -268,7 +279,7 @@ def sigmoid_focal_bounds(
         turn = Near(np.abs(first * q - (1 - first) * p), u * (first * q + (1 - first) * p) * slack)
         through, tilted = times(focal, capped, turn), times(focal, ratio, Near(np.abs(1 - 2 * p), u * slack + logs))
     else:
-        steep = times(_power_slope(subtracted, gamma, precision), capped)
+        steep = times(steep, capped)
         signs = Near(np.abs(1 - 2 * targets), (2 + roundings) * u * soft)
         through = times(steep, signs, Near(p * q, of_spread))
         tilted = times(steep, Near(np.abs(1 - 2 * p), 2 * u + 2 * of_p))

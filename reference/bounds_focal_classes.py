@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.bounds_focal import Near, power, times
+from reference.bounds_focal import Near, focal_powers, is_rounded, times
 from reference.bounds_rounding import EXP_ERROR, EXPM1_ERROR, LOG_ERROR, POWER_ERROR, rounding_of_sum
 from reference.bounds_softmax import probability_error, sigma_of, softmax_rows
 from reference.doubledouble import Array
@@ -122,14 +122,14 @@ def categorical_focal_bounds(
     u, weight = precision.u, np.abs(targets)
     parts = _arguments_of(probabilities, semantics, precision)
     scale = Near(1.0, 0.0) if alpha is None else Near(alpha, u * alpha)
-    focal = times(scale, power(parts.without, gamma, precision))
+    focal, steep = focal_powers(parts.without, gamma, precision)
+    focal = times(scale, focal)
     term = times(focal, parts.logarithm)
     term = Near(term.size, term.error + 2 * u * term.size)
     value = _summed(weight, term, precision, roundings)
 
     kept = Near(weight * focal.size, weight * (focal.error + focal.size * (parts.off + (5 + roundings) * u)))
     kept = _within_clip(kept, parts)
-    steep = Near(0.0, 0.0) if gamma == 0 else times(Near(gamma, u * gamma), power(parts.without, gamma - 1, precision))
     through = times(scale, steep, parts.logarithm)
     through = Near(_product(weight, through.size), _product(weight, through.error + (6 + roundings) * u * through.size))
     if semantics.focal_base == "guarded" and semantics.log_of_zero.startswith("clip"):
@@ -176,21 +176,22 @@ def generalized_bounds(
     - power, (1 - p^q) / q: p^q errs by c_pow u and the relative error of p, as an absolute error of (1 - p^q): u [c_pow
       p^q + 3 (1 - p^q)] / q
     - expm1, -expm1(q log p) / q: u (c_l + c_x + 3) of itself, c_x the error of expm1
-    - gradient t p^(q-1): u (c_pow + 4), and u (1 - q) \|log p\| where the dtype has to round q
+    - gradient t p^(q-1): u (c_pow + 4), and u \|log p\| where the dtype has to round q - 1; as much in p^q where it rounds q
     """
     u, weight = precision.u, np.abs(targets)
     parts = _arguments_of(probabilities, semantics, precision)
     size, off = parts.logarithm.size, parts.moved
-    far = 0.0 if float(np.dtype(precision.name).type(q)) == q else np.where(np.isfinite(size), size, 0.0)
+    length = np.where(np.isfinite(size), size, 0.0)
+    far, steeper = ((length if is_rounded(q, less, precision) else 0.0 * length) for less in (0, 1))
     root = np.exp(-q * size)
     lost = -np.expm1(-q * size) / q
     if grade.value == "power":
         error = root * (POWER_ERROR * u / q + off + u * far) + 3 * u * lost
     else:
         error = (LOG_ERROR + EXPM1_ERROR + 3) * u * lost + root * off
-    term = Near(lost, error + (2 * u * lost if np.ndim(far) else 0.0))
+    term = Near(lost, error + (2 * u * lost if is_rounded(q, 0, precision) else 0.0))
     steep = _product(weight, np.exp((1 - q) * size))
-    slope = _within_clip(Near(steep, steep * (u * (POWER_ERROR + 4 + roundings + far) + off)), parts)
+    slope = _within_clip(Near(steep, steep * (u * (POWER_ERROR + 4 + roundings + steeper) + off)), parts)
     kept = Near(_product(slope.size, parts.share), _product(slope.error, parts.share))
     value = _summed(weight, term, precision, roundings)
     bound = _carried_back(slope, kept, gradient, parts, semantics, precision)
@@ -244,12 +245,12 @@ def softmax_focal_bounds(
         if semantics.focal_base == "guarded":
             base, moves = Near(np.where(inside, rest, 1 - p), np.where(inside | edge, without.error + 3 * u, u)), inside
     scale = Near(1.0, 0.0) if alpha is None else Near(alpha, u * alpha)
-    focal = times(scale, power(base, gamma, precision))
+    focal, steep = focal_powers(base, gamma, precision)
+    focal = times(scale, focal)
     term = times(focal, logarithm)
     term = Near(term.size, term.error + 2 * u * term.size)
     value = _summed(weight, term, precision, roundings)
 
-    steep = Near(0.0, 0.0) if gamma == 0 else times(Near(gamma, u * gamma), power(base, gamma - 1, precision))
     # Beyond 1e6 p is 0, and l may overflow.
     steep = times(scale, steep, Near(np.minimum(logarithm.size, 1e6), np.minimum(logarithm.error, 1e6)), Near(rows.p, of_p))
     own = Near(np.where(inside, focal.size, 0.0), np.where(inside, focal.error, 0.0) + np.where(edge, focal.size, 0.0))

@@ -1,9 +1,9 @@
 r"""Error bounds of linear cross-entropy: the rounding of the logits pushed through the softmax, and that of three products.
 
-Notation: x = H W^T + b the logits, p their softmax, t the one-hot labels, j a label, g = p - t, c the upstream gradients; u the unit
-roundoff, lam the smallest normal number. By the analysis of dot products (Higham 2002, section 3.1): a sum of n products errs by at
-most n u times the sum of their magnitudes, in any order, with or without fused multiply-add. Matrix products add serially within
-their blocks, so no smaller multiple is safe.
+Notation: x = H W^T + b the logits, p their softmax, t the one-hot labels, j a label, g = p - t, c the upstream gradients;
+u the unit roundoff, lam the smallest normal number. By the analysis of dot products (Higham 2002, section 3.1): a sum of n
+products errs by at most n u times the sum of their magnitudes, in any order, with or without fused multiply-add. Matrix
+products add serially within their blocks, so no smaller multiple is safe.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 r"""Error bounds of the margin losses in their sound forms.
 
-Notation: z = y x, sp(x) = log(1 + e^x), l1 = log1p(exp(-\|z\|)), sg = sigmoid, u and v the unit roundoffs of the elements and of
-the accumulator, lam the smallest normal number. By first-order rounding analysis (Higham 2002, chapters 2 to 4).
+Notation: z = y x, sp(x) = log(1 + e^x), l1 = log1p(exp(-\|z\|)), sg = sigmoid, u and v the unit roundoffs of the elements and
+of the accumulator, lam the smallest normal number. By first-order rounding analysis (Higham 2002, chapters 2 to 4).
 """
 
 import numpy as np

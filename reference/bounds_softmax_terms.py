@@ -74,8 +74,9 @@ def softmax_bounds_with_terms(
     T p_i (delta_i + D), and that of x, g_i (1 - tanh^2): the product of its factors, with 1 - tanh^2 off by u (2 c_t + 4)
     tanh^2 + u (1 - tanh^2), and 3 u; the target gradient delta_k + D.
 
-    A z-loss adds z s^2, s = log sum exp(x) = a + L, with ds = u \|s\| + sigma (+ max \|delta\|): \|z\| (2 \|s\| ds + ds^2) +
-    3 u z s^2 and u of the sum in the value; in the gradient 2 \|z\| times the product of s and p, with 4 u, and u of the sum.
+    A z-loss adds z s^2, s = log sum exp(x) = a + L, with ds = u \|s\| + sigma + D: \|z\| (2 \|s\| ds + ds^2) + 3 u z s^2 and
+    u of the sum in the value; in the gradient 2 \|z\| times the product of s and p, with 5 u, and u of the sum. But for the
+    quotient form that p is exp(x - s), off by the factor exp(u (2 \|s\| + \|x\|)): not of first order where an offset is large.
     """
     u, x, slope = precision.u, logits, None
     moved = np.zeros_like(logits)
@@ -106,7 +107,7 @@ def softmax_bounds_with_terms(
         bounds[2] = bounds[2] + moved + common[:, None]
     size = np.abs(own)
     if options.z_loss is not None:
-        size, bounds = _with_z_loss(size, bounds, rows, of_p, common, value, abs(options.z_loss), precision)
+        size, bounds = _with_z_loss(size, bounds, rows, of_p, common, value, abs(options.z_loss), grade.gradient, precision)
     if slope is not None:
         through = times(Near(size, bounds[1]), slope)
         bounds[1] = through.error + 3 * u * through.size + 2 * precision.smallest
@@ -121,13 +122,18 @@ def _with_z_loss(
     common: Array,
     value: Array,
     z: float,
+    form: str,
     precision: Precision,
 ) -> tuple[Array, list[Array]]:
     """Return the size of the gradient and the bounds with those of z s^2 added."""
     u, s = precision.u, np.abs(4.0 * (rows.quarter_largest + 0.25 * rows.log_total))
     off = u * s + rows.plain_sigma + common
-    added = z * s * s
-    bounds[0] = bounds[0] + z * off * (2 * s + off) + 3 * u * added + u * np.abs(value) + precision.smallest
+    added = (z * s) * s
+    bounds[0] = bounds[0] + (z * off) * (2 * s + off) + 3 * u * added + u * np.abs(value) + precision.smallest
+    if form != "quotient":
+        offset = np.abs(rows.quarter_largest + 0.25 * rows.log_total)[:, None]
+        moved = 4.0 * u * (2 * offset + np.abs(rows.quarter_largest[:, None] - rows.quarter_distance))
+        of_p = of_p + (rows.p + of_p) * np.expm1(np.minimum(moved, 700.0))
     steep = times(Near(2 * z * s[:, None], 2 * z * off[:, None]), Near(rows.p, of_p))
     bounds[1] = bounds[1] + steep.error + 5 * u * steep.size + u * size + precision.smallest
     return size + steep.size, bounds

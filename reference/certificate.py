@@ -10,6 +10,7 @@ PATH = Path(__file__).parent / "certificate.json"
 def load_certificate() -> list[dict[str, Any]]:
     """Return a line for each loss, regime and quantity: rows, worst error in ulp, and its witness row.
 
-    A gradient at soft targets, which cancels, is measured in units of ulp(g) + 2^-20 u (T p + |t|).
+    A gradient at soft targets, which cancels, is measured in units of ulp(g) + 2^-20 u (T p + |t|), and a divergence and its
+    target gradient likewise, beside the terms that they add.
     """
     return json.loads(PATH.read_text(encoding="utf-8"))

@@ -32,7 +32,7 @@ def negative_log_likelihood(log_probabilities: Array, targets: Array) -> Parts:
 
     Source: Bishop, Pattern Recognition and Machine Learning (2006), equation 4.108.
     """
-    undefined = np.isnan(log_probabilities).any(-1) | np.isnan(targets).any(-1)
+    undefined = _with_nan(log_probabilities, targets)
     value = np.where(targets == 0, 0.0, -targets * log_probabilities).sum(-1)
     return _undefined(undefined, value, -targets, -log_probabilities)
 
@@ -55,13 +55,14 @@ def kl_divergence(probabilities: Array, targets: Array, semantics: Semantics, pr
 
     Returns:
         value (rows,) or, term by term, (rows, classes); gradient and target gradient (rows, classes): float64. The terms
-        cancel where q is near t: in double-double errors are below 2 (ulp + 2^-20 u S), S the sum of t (abs(log t) + abs(log q))
+        cancel where q is near t: in double-double errors are below 2 (ulp + 2^-20 u S), S = sum t (abs(log t) + abs(log q))
         for the value and abs(log t) + abs(log q) + 1 for the target gradient; below 2 ulp for the gradient.
 
     Source: Kullback and Leibler, "On Information and Sufficiency", Ann. Math. Statist. 22(1) (1951).
     """
-    undefined = np.isnan(probabilities).any(-1) | np.isnan(targets).any(-1)
-    q, t, inside, target_inside = probabilities, targets, True, True
+    undefined = _with_nan(probabilities, targets)
+    q, t = probabilities, targets
+    inside = target_inside = np.ones_like(q, np.bool_)
     if semantics.divergence_guard == "clip_both_1e-7":
         low, _ = clip_bounds(precision)
         inside, target_inside = (probabilities >= low) & (probabilities <= 1), (targets >= low) & (targets <= 1)
@@ -82,7 +83,7 @@ def kl_divergence_of_log_probabilities(log_probabilities: Array, targets: Array,
     Arguments, results and source as for `kl_divergence` with log q = x; the gradient is exact.
     """
     x = log_probabilities
-    undefined = np.isnan(x).any(-1) | np.isnan(targets).any(-1)
+    undefined = _with_nan(x, targets)
     ratio = _difference(_log(targets, am), am.exactly(x), am)
     value = _summed(_product(am.exactly(targets), ratio, am), semantics, am)
     slope = _difference(ratio, am.exactly(np.full_like(x, -1.0)), am)
@@ -99,7 +100,7 @@ def kl_divergence_with_log_targets(log_probabilities: Array, log_targets: Array,
     log t = y <= 0; the gradient errs by less than 2 ulp.
     """
     x, y = log_probabilities, log_targets
-    undefined = np.isnan(x).any(-1) | np.isnan(y).any(-1)
+    undefined = _with_nan(x, y)
     absent = np.isneginf(y)
     near = np.where(absent | (y < -FAR) | undefined[:, None], -FAR, y)
     weight = am.exp_scaled(am.exactly(near), LIFT)
@@ -109,6 +110,11 @@ def kl_divergence_with_log_targets(log_probabilities: Array, log_targets: Array,
     slope = _lowered(weight, _difference(ratio, am.exactly(np.full_like(x, -1.0)), am), am)
     gradient = -np.ldexp(am.high(weight), -LIFT)
     return _undefined(undefined, value, gradient, _at_zero(slope, absent, semantics, am))
+
+
+def _with_nan(prediction: Array, targets: Array) -> np.ndarray:
+    """Tell which rows have a NaN."""
+    return np.asarray((np.isnan(prediction) | np.isnan(targets)).any(-1))
 
 
 def _undefined(rows: np.ndarray, value: Array, gradient: Array, target_gradient: Array) -> Parts:

@@ -169,7 +169,7 @@ def _softmax(
         soft_cap=options.soft_cap,
         there=options.where,
     )
-    return *_at_masked(value, gradient, np.isneginf(x) & (t == 0), semantics), target_gradient
+    return *_at_masked(value, gradient, _masked(x, t, options), semantics), target_gradient
 
 
 def _likelihood(
@@ -243,7 +243,7 @@ def _softmax_focal(
 ) -> tuple[Array, Array, Array]:
     formula = categorical_focal_cross_entropy_with_logits
     value, gradient, target_gradient = formula(x, t, options.alpha, _gamma(options), semantics, precision, am)
-    return *_at_masked(value, gradient, np.isneginf(x) & (t == 0), semantics), target_gradient
+    return *_at_masked(value, gradient, _masked(x, t, options), semantics), target_gradient
 
 
 def _gamma(options: Options) -> float:
@@ -255,7 +255,7 @@ def _poly(
 ) -> tuple[Array, Array, Array]:
     epsilon = EPSILON if options.epsilon is None else options.epsilon
     value, gradient, target_gradient = softmax_cross_entropy(x, t, am, epsilon=epsilon)
-    return *_at_masked(value, gradient, np.isneginf(x) & (t == 0), semantics), target_gradient
+    return *_at_masked(value, gradient, _masked(x, t, options), semantics), target_gradient
 
 
 def _generalized(
@@ -285,6 +285,12 @@ FORMULAS: dict[str, Formula] = {
     "generalized_cross_entropy": _generalized,
 }
 """Each loss on dense targets; one of index targets is evaluated on their one-hot rows."""
+
+
+def _masked(x: Array, t: Array, options: Options) -> NDArray[np.bool_]:
+    """Tell which classes a logit of -inf masks; one that is not there at all is none of them."""
+    masked = np.isneginf(x) & (t == 0)
+    return masked if options.where is None else masked & options.where
 
 
 def _at_masked(value: Array, gradient: Array, masked: NDArray[np.bool_], semantics: Semantics) -> tuple[Array, Array]:

@@ -7,7 +7,16 @@ from numpy.typing import NDArray
 
 from reference.doubledouble import Array
 from reference.precision import Precision
-from reference.probability import above_floor, binary_logarithms, clip_bounds, complement, quotient, weighted, where_or_zero
+from reference.probability import (
+    above_floor,
+    binary_logarithms,
+    clip_bounds,
+    complement,
+    floored_gradient,
+    quotient,
+    weighted,
+    where_or_zero,
+)
 from reference.semantics import Semantics
 from reference.softmax import FAR, LIFT, LOWER, Arithmetic, Number, is_large, log1p_lifted
 
@@ -50,7 +59,7 @@ def binary_focal_cross_entropy(
         targets: the same shape, in [0, 1].
         alpha: between 0 and 1; None: none.
         gamma: not negative.
-        semantics: the guard of log 0, what it guards, and what alpha multiplies.
+        semantics: the guard of log 0, the gradient of c there, what it guards, and what alpha multiplies.
         precision: the dtype that is judged.
         am: `reference.doubledouble`, or `reference.plain` to judge float32.
 
@@ -84,6 +93,8 @@ def binary_focal_cross_entropy(
         rising = where_or_zero(above_floor(logs.log_there, am), rising, am)
     rough = np.where(logs.inside, am.high(rising) - am.high(falling), 0.0)
     own = where_or_zero(logs.inside & np.isfinite(rough), am.add(rising, am.negate(falling)), am)
+    if semantics.gradient_at_guard == "floored_1e-12":
+        own, rough = am.scale(floored_gradient(p, t, am), -down), np.zeros_like(p)
     turn = am.add(negative, am.negate(positive))
     if guarded_base:
         turn = where_or_zero(logs.inside, turn, am)

@@ -40,8 +40,8 @@ def linear_cross_entropy(
               G = \operatorname{diag}(c) (p - t), \quad \partial / \partial H = G W, \quad
               \partial / \partial W = G^T H, \quad \partial / \partial b = G^T 1
 
-    the gradients of sum c_i l_i, with p = softmax(x) and t the one-hot labels. A row of logits that is not finite has a loss and
-    a gradient of NaN, which reach the gradients of weight and bias unless its c is 0.
+    the gradients of sum c_i l_i, with p = softmax(x) and t the one-hot labels. A row of logits that is not finite has a loss
+    and a gradient of NaN, which reach the gradients of weight and bias unless its c is 0.
 
     Args:
         hidden: H, (rows, features); magnitudes below 2^200, as those of weight and bias.
@@ -73,9 +73,9 @@ def linear_cross_entropy(
         slope = am.multiply(slope, am.exactly(np.broadcast_to(c[:, None], am.high(slope).shape)))
         slope = am.select((c == 0)[:, None], am.exactly(np.zeros_like(am.high(slope))), slope)
         backward = am.each(np.transpose, slope)
-        gradients = (_matrix_product(slope, w.T, am), _matrix_product(backward, h.T, am), am.total(backward))
-        lowered = (np.ldexp(am.high(gradient), -LIFT) for gradient in gradients)
-        return LinearEvaluation(value, *lowered, am.high(logits))
+        of_hidden, of_weight = _matrix_product(slope, w.T, am), _matrix_product(backward, h.T, am)
+        gradients = [np.ldexp(am.high(gradient), -LIFT) for gradient in (of_hidden, of_weight, am.total(backward))]
+        return LinearEvaluation(value, gradients[0], gradients[1], gradients[2], am.high(logits))
 
 
 def _check(h: Array, w: Array, b: Array, labels: NDArray) -> None:

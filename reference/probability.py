@@ -45,7 +45,7 @@ def binary_cross_entropy(
     here, there, log_here, log_there, inside = binary_logarithms(probabilities, guard, precision, am)
     value = sum_of(weighted(am.exactly(targets), log_here, am), weighted(one_minus_t, log_there, am), am)
     if semantics.gradient_at_guard == "floored_1e-12":
-        gradient = _floored_gradient(probabilities, targets, am)
+        gradient = am.high(floored_gradient(probabilities, targets, am))
     else:
         falling = am.negate(quotient(am.exactly(targets), here, am))
         rising = quotient(one_minus_t, there, am)
@@ -86,11 +86,11 @@ def binary_logarithms(p: Array, guard: str, precision: Precision, am: Arithmetic
     return BinaryLogarithms(here, there, negative_log(here, guard, am), log_there, inside)
 
 
-def _floored_gradient(p: Array, t: Array, am: Arithmetic) -> Array:
+def floored_gradient(p: Array, t: Array, am: Arithmetic) -> Number:
     """Return (p - t) / max(p (1 - p), 1e-12)."""
     spread = am.multiply(am.exactly(p), complement(p, am))
     spread = am.select(am.high(spread) < SMALLEST_DENOMINATOR, am.exactly(np.full_like(p, SMALLEST_DENOMINATOR)), spread)
-    return am.high(am.divide(am.two_sum(p, -t), spread))
+    return am.divide(am.two_sum(p, -t), spread)
 
 
 def categorical_cross_entropy(

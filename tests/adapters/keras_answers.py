@@ -6,7 +6,7 @@ import sys
 import numpy as np
 
 from adapters.binding import Binding
-from adapters.framework import Call
+from adapters.framework import Call, Framework
 from adapters.loading import load
 from reference.losses import LOSSES
 
@@ -23,7 +23,7 @@ def case_of(loss: str, dtype: str) -> tuple[np.ndarray, np.ndarray]:
     return prediction, np.array(LABELS) if spec.target == "index" else np.array(SOFT, dtype)
 
 
-def answers_of(framework: object, binding: Binding, dtype: str) -> dict[str, object]:
+def answers_of(framework: Framework, binding: Binding, dtype: str) -> dict[str, object]:
     """Return value, gradient, dtype or error of a binding, its forms, and whether its printed source does the same."""
     names: dict = {}
     exec("\n".join([*binding.imports, binding.source]), names)
@@ -39,15 +39,15 @@ def answers_of(framework: object, binding: Binding, dtype: str) -> dict[str, obj
         )
         for number, function in enumerate((binding.function, names[binding.function.__name__]))
     ]
-    if outcomes[0].error:
-        return {"error": outcomes[0].error}
     value, gradient = outcomes[0].value, outcomes[0].gradient
-    same = np.array_equal(value, outcomes[1].value) and np.array_equal(gradient, outcomes[1].gradient)
+    if value is None or gradient is None:
+        return {"error": outcomes[0].error}
+    same = all(np.array_equal(a, b) for a, b in ((value, outcomes[1].value), (gradient, outcomes[1].gradient)) if b is not None)
     return {
         "value": value.tolist(),
         "gradient": gradient.tolist(),
         "dtype": outcomes[0].dtype,
-        "same": bool(same),
+        "same": same,
         "forms": [binding.grade.value, binding.grade.gradient],
     }
 

@@ -40,14 +40,6 @@ def answers(name):
     return json.loads(run.stdout)
 
 
-TEXTBOOK = {
-    "sigmoid_cross_entropy_with_logits": Grade("pair", "pair"),
-    "softmax_cross_entropy_with_logits": Grade("log_quotient", "log_quotient"),
-    "sparse_softmax_cross_entropy_with_logits": Grade("log_quotient", "log_quotient"),
-}
-"""The forms of a logarithm over an activation, where the backend does not take its logits back."""
-
-
 def expected_of(loss, api, dtype, forms):
     """Value, its bound, gradient and its bound on the case of a loss, as Keras computes it."""
     spec = LOSSES[loss]
@@ -58,9 +50,9 @@ def expected_of(loss, api, dtype, forms):
     semantics = Semantics(
         probability_sum="renormalised" if spec.prediction == "probability" and spec.has_classes else "as_given"
     )
-    how = {"semantics": semantics, "precision": precision}
-    truth = evaluate(loss, prediction, target, **how)
-    bounds = error_bounds(loss, prediction, target, truth, grade=TEXTBOOK[loss] if " over " in api else Grade(*forms), **how)
+    grade = Grade(*forms)
+    truth = evaluate(loss, prediction, target, semantics=semantics, precision=precision)
+    bounds = error_bounds(loss, prediction, target, truth, grade=grade, semantics=semantics, precision=precision)
     if not row_mean:
         return truth.value, bounds.value, truth.gradient, bounds.gradient
     rows = [

@@ -7,7 +7,7 @@ from conformance.cases import Case
 from reference.bounds import bound_ratio, error_bounds
 from reference.evaluate import Evaluation, evaluate
 from reference.losses import LOSSES, Grade
-from reference.options import Options
+from reference.options import NONE, Options
 from reference.semantics import MATHEMATICAL, Semantics
 from tests.reference.certify import batch_of, regime_names
 
@@ -90,7 +90,7 @@ TWINS = {
 }
 
 
-def of(loss, prediction, target, *, options: Options = Options(), **semantics: str) -> Evaluation:
+def of(loss, prediction, target, *, options: Options = NONE, **semantics: str) -> Evaluation:
     return evaluate(loss, np.array(prediction), np.array(target), options=options, semantics=Semantics(**semantics))
 
 
