@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from conformance.profiles import LONG, TEN, Profile
-from conformance.regimes import MASKED, limits, regimes_for, simplex
+from conformance.regimes import MASKED, limits, regimes_for, simplex, targets_in_form
 from conformance.settings import SETTINGS, combinations_of
 from reference.losses import LOSSES, Loss
 from reference.options import NONE, Options, one_hot_targets
@@ -190,7 +190,7 @@ def fill(case: Case, dtype: str) -> Batch:
         prediction[rows], labels[rows] = known[name].fill(generator, count, case.classes, limits(dtype))
     regimes = tuple(case.regimes[i % len(case.regimes)] for i in range(case.rows))
     values = prediction.astype(dtype)
-    target = labels if spec.target == "index" else _normal_numbers(_targets(spec, generator, values, labels), dtype)
+    target = labels if spec.target == "index" else _dense_targets(spec, generator, values, labels, dtype)
     options: dict[str, Any] = {}
     for name in case.settings:
         setting = SETTINGS[name]
@@ -199,6 +199,10 @@ def fill(case: Case, dtype: str) -> Batch:
     if case.settings:
         regimes = ("+".join(case.settings),) * case.rows
     return Batch(case.id, case.loss, dtype, values, target, labels, regimes, Options(**options))
+
+
+def _dense_targets(spec: Loss, generator: np.random.Generator, prediction: NDArray, labels: NDArray, dtype: str) -> NDArray:
+    return targets_in_form(spec.target, _normal_numbers(_targets(spec, generator, prediction, labels), dtype))
 
 
 def _targets(spec: Loss, generator: np.random.Generator, prediction: NDArray, labels: NDArray) -> NDArray:

@@ -13,7 +13,7 @@ from conformance.properties.relations import ONE_HOT_PAIRS
 from conformance.regimes import MASKED, regimes_for
 from conformance.settings import SETTINGS
 from conformance.trial import Trial
-from reference.losses import LOSSES, Loss
+from reference.losses import FOUNDING_TABLE, LOSSES, Loss
 from reference.options import OPTIONS
 
 Property = Callable[[Trial, Batch], list[Judgement]]
@@ -29,8 +29,8 @@ class Clause:
     support it, and is empty where it does. ``reduce`` judges the smaller batches of a finding, where the property itself
     needs its whole table. ``asks_shape`` marks the clause that holds the shape of the loss against the mathematics too,
     ``is_ladder`` one that finds where a loss saturates, ``is_recorded`` one whose answers are kept for other backends to be
-    compared with. ``asked`` tells to which bindings it is put: those that have the option
-    it is about. ``meaning`` is its sentence where several clauses share a property.
+    compared with. ``asked`` tells to which bindings it is put: those that have the option it is about. ``founding`` marks
+    those about the six losses of the founding table alone. ``meaning`` is its sentence where several clauses share a property.
     """
 
     number: int
@@ -44,12 +44,17 @@ class Clause:
     is_ladder: bool = False
     is_recorded: bool = False
     asked: Callable[[Binding], bool] = lambda binding: True
+    founding: bool = False
     meaning: str = ""
 
     @property
     def sentence(self) -> str:
         """The clause in words: its meaning, or the docstring of its property."""
         return self.meaning or (self.ask.__doc__ or "").strip()
+
+    def concerns(self, loss: Loss) -> bool:
+        """Tell whether the clause means something for a loss."""
+        return self.applies(loss) and (loss.name in FOUNDING_TABLE or not self.founding)
 
     def id(self, loss: str) -> str:
         """The clause of one loss: "SPARSE-4"."""
@@ -183,17 +188,37 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(2, "gradient", accuracy.gradient, _drawn),
     Clause(3, "target gradient", accuracy.target_gradient, _few(SMALL, TEN, SQUARE), applies=_dense),
     Clause(4, "bias", accuracy.unbiased, _smooth),
-    Clause(5, "small losses", accuracy.small_losses, _ladder(tables.small_ladder), reduce=accuracy.small_value, is_ladder=True),
-    Clause(6, "large losses", accuracy.large_losses, _ladder(tables.large_ladder), reduce=accuracy.value, is_ladder=True),
+    Clause(
+        5,
+        "small losses",
+        accuracy.small_losses,
+        _ladder(tables.small_ladder),
+        reduce=accuracy.small_value,
+        is_ladder=True,
+        founding=True,
+    ),
+    Clause(
+        6,
+        "large losses",
+        accuracy.large_losses,
+        _ladder(tables.large_ladder),
+        reduce=accuracy.value,
+        is_ladder=True,
+        founding=True,
+    ),
     Clause(7, "stability", accuracy.finite, _drawn),
-    Clause(8, "masked class", special_values.masked_classes, _masked, applies=_classes),
-    Clause(9, "masked label", special_values.masked_labels, _table(tables.masked_labels), applies=_classes),
+    Clause(8, "masked class", special_values.masked_classes, _masked, applies=_classes, founding=True),
+    Clause(9, "masked label", special_values.masked_labels, _table(tables.masked_labels), applies=_classes, founding=True),
     Clause(10, "NaN", special_values.not_numbers, _table(tables.not_numbers)),
-    Clause(11, "infinite logit", special_values.infinite_logits, _table(tables.infinities), applies=_logits),
-    Clause(12, "logit of +inf", special_values.positive_infinity, _table(tables.positive_infinity), applies=_softmax),
-    Clause(13, "certainty", special_values.certainty, _table(tables.certain), applies=lambda loss: not _logits(loss)),
-    Clause(14, "zeros and ties", special_values.zeros_and_ties, _table(tables.zeros_and_ties), applies=_logits),
-    Clause(15, "single class", special_values.single_class, _table(tables.single_class), applies=_classes),
+    Clause(11, "infinite logit", special_values.infinite_logits, _table(tables.infinities), applies=_logits, founding=True),
+    Clause(
+        12, "logit of +inf", special_values.positive_infinity, _table(tables.positive_infinity), applies=_softmax, founding=True
+    ),
+    Clause(
+        13, "certainty", special_values.certainty, _table(tables.certain), applies=lambda loss: not _logits(loss), founding=True
+    ),
+    Clause(14, "zeros and ties", special_values.zeros_and_ties, _table(tables.zeros_and_ties), applies=_logits, founding=True),
+    Clause(15, "single class", special_values.single_class, _table(tables.single_class), applies=_classes, founding=True),
     Clause(16, "empty batch", special_values.empty_batch, _table(tables.empty)),
     Clause(17, "label -1", special_values.labels_outside, _labels(too_large=False), applies=_index),
     Clause(18, "label C", special_values.labels_outside, _labels(too_large=True), applies=_index),
@@ -203,6 +228,7 @@ CLAUSES: tuple[Clause, ...] = (
         special_values.unnormalised_targets,
         _table(tables.unnormalised),
         applies=lambda loss: loss.target == "soft",
+        founding=True,
     ),
     Clause(
         20,
@@ -210,20 +236,21 @@ CLAUSES: tuple[Clause, ...] = (
         special_values.improper_probabilities,
         _table(tables.improper),
         applies=lambda loss: _classes(loss) and not _logits(loss),
+        founding=True,
     ),
-    Clause(21, "one-hot", relations.hard_is_one_hot, _few(SMALL, TEN), applies=_classes),
-    Clause(22, "softmax and sigmoid", relations.softmax_is_sigmoid, _table(tables.pairs), applies=_logits),
-    Clause(23, "shift", relations.shift, _table(tables.grid), applies=_softmax),
+    Clause(21, "one-hot", relations.hard_is_one_hot, _few(SMALL, TEN), applies=_classes, founding=True),
+    Clause(22, "softmax and sigmoid", relations.softmax_is_sigmoid, _table(tables.pairs), applies=_logits, founding=True),
+    Clause(23, "shift", relations.shift, _table(tables.grid), applies=_softmax, founding=True),
     Clause(24, "permuted classes", relations.permute_classes, _few(TEN, SQUARE)),
     Clause(25, "independent rows", relations.independent_rows, _few(TEN, LONG)),
-    Clause(26, "mirror", relations.mirror, _few(TEN), applies=lambda loss: not _classes(loss)),
-    Clause(27, "gradient sum", relations.gradient_sums_to_zero, _few(TEN, SQUARE, WIDE), applies=_softmax),
+    Clause(26, "mirror", relations.mirror, _few(TEN), applies=lambda loss: not _classes(loss), founding=True),
+    Clause(27, "gradient sum", relations.gradient_sums_to_zero, _few(TEN, SQUARE, WIDE), applies=_softmax, founding=True),
     Clause(28, "reductions", interface.reductions, _few(TEN, LONG, WIDE), needs=_has_reduction),
     Clause(29, "upstream gradient", interface.upstream_gradient, _few(TEN, WIDE)),
     Clause(30, "shape and dtype", interface.shape_and_dtype, _one_row_and_more, asks_shape=True),
     Clause(31, "inputs", interface.inputs_intact, _few(SMALL, TEN)),
     Clause(32, "repeatability", interface.repeatable, _few(TEN)),
-    Clause(33, "worked examples", accuracy.worked_examples, _table(tables.worked), applies=_logits),
+    Clause(33, "worked examples", accuracy.worked_examples, _table(tables.worked), applies=_logits, founding=True),
     _option(34, "class_weight"),
     _option(35, "pos_weight"),
     _option(36, "sample_weight"),
@@ -231,6 +258,11 @@ CLAUSES: tuple[Clause, ...] = (
     _option(38, "where"),
     _option(39, "ignore_index"),
     _option(40, "label_smoothing"),
+    _option(41, "alpha"),
+    _option(42, "gamma"),
+    _option(43, "epsilon"),
+    _option(44, "q"),
+    _option(45, "soft_cap"),
     Clause(
         46,
         "pairs of options",
@@ -269,10 +301,11 @@ CLAUSES: tuple[Clause, ...] = (
         asked=lambda binding: binding.api.startswith("keras."),
         is_recorded=True,
     ),
+    _option(56, "z_loss"),
 )
 """The specification, in the order in which a run asks."""
 
 
 def clauses_of(binding: Binding) -> list[Clause]:
     """Return the clauses that mean something for the loss of a binding."""
-    return [clause for clause in CLAUSES if clause.applies(LOSSES[binding.loss]) and clause.asked(binding)]
+    return [clause for clause in CLAUSES if clause.concerns(LOSSES[binding.loss]) and clause.asked(binding)]

@@ -97,6 +97,7 @@ DATA_KINDS: tuple[DataKind, ...] = (
         "Give the labels the shape and the dtype of the logits.",
         meant=(_LOGIT, _YES),
     ),
+    DataKind("one logit a row (N, 1), targets -1 or 1 (N, 1)", _LOGIT, 2 * _YES - 1, "soft_margin", "soft_margin"),
     DataKind("class logits (N, C), labels (N,)", _LOGITS, _LABELS, _SPARSE, _SPARSE),
     DataKind(
         "class logits (N, C), labels in a column (N, 1)",
@@ -148,7 +149,7 @@ DATA_KINDS: tuple[DataKind, ...] = (
         meant=(_exp(_log(_INDEPENDENT)), _SEVERAL),
     ),
 )
-"""The kinds of data: one output, classes, or several labels; probability, logit or log-probability; soft, one-hot or index."""
+"""The kinds of data: one output, classes, several labels; probability, logit, log-probability; soft, one-hot, index, sign."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +201,8 @@ def misuses(binding: Binding, adapter: Adapter, device: str) -> list[Misuse]:
     It is called as the questions call it, without reduction, in float32 and in the framework's first mode.
     """
     trial = Trial(binding, adapter.framework, adapter.framework.modes[0], DTYPE, device)
-    return [_misuse(kind, trial) for kind in _not_its_own(binding, adapter)]
+    traced: dict[tuple[object, ...], str] = {}
+    return [_misuse(kind, trial, traced) for kind in _not_its_own(binding, adapter)]
 
 
 def unanswered(binding: Binding, adapter: Adapter, why: str) -> list[Misuse]:
@@ -214,16 +216,21 @@ def _not_its_own(binding: Binding, adapter: Adapter) -> list[DataKind]:
     return [kind for kind in DATA_KINDS if kind.right not in own]
 
 
-def _misuse(kind: DataKind, trial: Trial) -> Misuse:
+def _misuse(kind: DataKind, trial: Trial, traced: dict[tuple[object, ...], str]) -> Misuse:
+    """Measure one kind of data; ``traced`` has the warnings by shape and dtype: who compiles, warns once for all calls."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for hidden in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", hidden)  # as Python does: the user of a library does not see them
         outcome = trial.call(*kind.rows).outcome
     views = right_loss(kind)
-    message = outcome.error or (describe_error(caught[0].category(str(caught[0].message))) if caught else "")
-    name = classify(views, outcome, warned=bool(caught))
-    misuse = Misuse(kind.name, trial.binding.loss, trial.binding.api, name, message=message)
+    warning = describe_error(caught[0].category(str(caught[0].message))) if caught else ""
+    program = tuple((array.shape, array.dtype.name) for array in kind.rows)
+    if outcome.compile_seconds:
+        traced[program] = warning
+    warning = warning or traced.get(program, "")
+    name = classify(views, outcome, warned=bool(warning))
+    misuse = Misuse(kind.name, trial.binding.loss, trial.binding.api, name, message=outcome.error or warning)
     if outcome.error:
         return misuse
     got, expected, factor = _compare(views, float64(outcome.value))

@@ -68,7 +68,7 @@ def describe_specification(clauses: Mapping[str, Clause]) -> Specification:
 
 def all_clauses() -> dict[str, Clause]:
     """Return the clauses of every loss by their ids, bound by an adapter or not."""
-    return {clause.id(loss.name): clause for loss in LOSSES.values() for clause in CLAUSES if clause.applies(loss)}
+    return {clause.id(loss.name): clause for loss in LOSSES.values() for clause in CLAUSES if clause.concerns(loss)}
 
 
 def make_header(adapter: Adapter, *, device: str, profile: Profile, selection: str, questions: int) -> Header:

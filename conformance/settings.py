@@ -103,6 +103,23 @@ SETTINGS: dict[str, Setting] = {
         Setting("label_smoothing", "0.1", _number(0.1)),
         Setting("label_smoothing", "1", _number(1.0)),
         Setting("label_smoothing", "0", _number(0.0), neutral=True),
+        Setting("alpha", "0.25", _number(0.25)),
+        Setting("alpha", "0.9", _number(0.9)),
+        Setting("gamma", "2", _number(2.0)),
+        Setting("gamma", "0.5", _number(0.5)),
+        Setting("gamma", "5", _number(5.0)),
+        Setting("gamma", "0", _number(0.0)),
+        Setting("epsilon", "1", _number(1.0)),
+        Setting("epsilon", "-0.5", _number(-0.5)),
+        Setting("epsilon", "0", _number(0.0)),
+        Setting("q", "0.7", _number(0.7)),
+        Setting("q", "0.01", _number(0.01)),
+        Setting("q", "1", _number(1.0)),
+        Setting("soft_cap", "30", _number(30.0)),
+        Setting("soft_cap", "2", _number(2.0)),
+        Setting("z_loss", "0.0001", _number(1e-4)),
+        Setting("z_loss", "1", _number(1.0)),
+        Setting("z_loss", "0", _number(0.0), neutral=True),
     )
 }
 """Every setting, by its printed name."""

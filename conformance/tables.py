@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from conformance.cases import Batch, lay_out
 from conformance.profiles import SMALL, TEN
+from conformance.regimes import targets_in_form
 from reference.losses import LOSSES, Loss
 from reference.options import one_hot_targets
 
@@ -31,6 +32,7 @@ def table(loss: str, dtype: str, name: str, prediction: ArrayLike, target: Array
         t = one_hot_targets(t, x.shape[-1]).astype(dtype)
     else:
         t = t.astype(dtype)
+    t = t if spec.target == "index" else targets_in_form(spec.target, t)
     regimes = (names,) * len(x) if isinstance(names, str) else tuple(names)
     return Batch(f"{loss}/table/{name}", loss, dtype, lay_out(x, "rowwise"), lay_out(t, "rowwise"), labels, regimes)
 

@@ -13,7 +13,7 @@ from adapters.framework import Call, Framework, Outcome
 from conformance.cases import Batch
 from reference.bounds import Bounds, error_bounds, reduced_bound, scaled_gradient_bound
 from reference.evaluate import Evaluation, evaluate
-from reference.losses import LOSSES, Grade, Loss
+from reference.losses import FOUNDING_TABLE, LOSSES, Grade, Loss
 from reference.options import NONE, Options
 from reference.precision import PRECISIONS
 from reference.semantics import MATHEMATICAL, Semantics
@@ -161,7 +161,7 @@ def _relevant(loss: Loss, semantics: Semantics) -> Semantics:
     unread = {"small_loss", "mean_of_nothing", "mean_of_no_weight", "mean_divisor"}
     unread |= {"computation_dtype"} if semantics.computation_dtype == "float32" else set()  # the precision says it
     unread |= {"log_of_zero", "probability_sum", "target_gradient"} if loss.prediction == "logit" else {"infinite_logit"}
-    unread |= {"loss_shape"} if loss.has_classes else set()
+    unread |= {"loss_shape"} if loss.has_classes and loss.name in FOUNDING_TABLE else set()
     return Semantics(**{name: value for name, value in vars(semantics).items() if name not in unread})
 
 

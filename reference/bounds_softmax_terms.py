@@ -76,7 +76,7 @@ def softmax_bounds_with_terms(
 
     A z-loss adds z s^2, s = log sum exp(x) = a + L, with ds = u \|s\| + sigma + D: \|z\| (2 \|s\| ds + ds^2) + 3 u z s^2 and
     u of the sum in the value; in the gradient 2 \|z\| times the product of s and p, with 5 u, and u of the sum. But for the
-    quotient form that p is exp(x - s), off by the factor exp(u (2 \|s\| + \|x\|)): not of first order where an offset is large.
+    quotient form that p is exp(x - s), off by the factor exp(u (2 \|s\| + \|x\|)), and by 1 at most: not of first order where an offset is large.
     """
     u, x, slope = precision.u, logits, None
     moved = np.zeros_like(logits)
@@ -133,7 +133,7 @@ def _with_z_loss(
     if form != "quotient":
         offset = np.abs(rows.quarter_largest + 0.25 * rows.log_total)[:, None]
         moved = 4.0 * u * (2 * offset + np.abs(rows.quarter_largest[:, None] - rows.quarter_distance))
-        of_p = of_p + (rows.p + of_p) * np.expm1(np.minimum(moved, 700.0))
+        of_p = np.minimum(of_p + (rows.p + of_p) * np.expm1(np.minimum(moved, 700.0)), 1.0)
     steep = times(Near(2 * z * s[:, None], 2 * z * off[:, None]), Near(rows.p, of_p))
     bounds[1] = bounds[1] + steep.error + 5 * u * steep.size + u * size + precision.smallest
     return size + steep.size, bounds

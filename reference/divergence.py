@@ -102,7 +102,7 @@ def kl_divergence_with_log_targets(log_probabilities: Array, log_targets: Array,
     x, y = log_probabilities, log_targets
     undefined = _with_nan(x, y)
     absent = np.isneginf(y)
-    near = np.where(absent | (y < -FAR) | undefined[:, None], -FAR, y)
+    near = np.where(absent | (y < -FAR) | undefined, -FAR, y)
     weight = am.exp_scaled(am.exactly(near), LIFT)
     weight = am.select(absent, am.exactly(np.zeros_like(y)), weight)
     ratio = _difference(am.exactly(np.where(absent, 0.0, y)), am.exactly(x), am)
@@ -113,15 +113,16 @@ def kl_divergence_with_log_targets(log_probabilities: Array, log_targets: Array,
 
 
 def _with_nan(prediction: Array, targets: Array) -> np.ndarray:
-    """Tell which rows have a NaN."""
-    return np.asarray((np.isnan(prediction) | np.isnan(targets)).any(-1))
+    """Tell which terms have a NaN."""
+    return np.isnan(prediction) | np.isnan(targets)
 
 
-def _undefined(rows: np.ndarray, value: Array, gradient: Array, target_gradient: Array) -> Parts:
-    """Put NaN into the rows that have one."""
+def _undefined(terms: np.ndarray, value: Array, gradient: Array, target_gradient: Array) -> Parts:
+    """Put NaN into the rows that have one, of the losses of terms into these."""
+    rows = terms.any(-1)
     column = rows[:, None]
     return (
-        np.where(rows if value.ndim == 1 else column, np.nan, value),
+        np.where(rows if value.ndim == 1 else terms, np.nan, value),
         np.where(column, np.nan, gradient),
         np.where(column, np.nan, target_gradient),
     )

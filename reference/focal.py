@@ -85,7 +85,8 @@ def binary_focal_cross_entropy(
     value = am.multiply_scaled(power, am.multiply(weight, entropy), np.zeros(t.shape, np.intp))
     value = np.where(infinite, np.where(am.high(weight) == 0, 0.0, np.inf), np.ldexp(am.high(value), -LIFT))
 
-    down = np.where(p < _NEAR_ZERO, 700, 0)
+    floored = semantics.gradient_at_guard == "floored_1e-12"
+    down = np.where((p < _NEAR_ZERO) & (not floored), 700, 0)
     falling = quotient(positive, am.scale(logs.here, down), am)
     rising = am.scale(quotient(negative, logs.there, am), -down)
     if guard == "floor_100":
@@ -93,8 +94,8 @@ def binary_focal_cross_entropy(
         rising = where_or_zero(above_floor(logs.log_there, am), rising, am)
     rough = np.where(logs.inside, am.high(rising) - am.high(falling), 0.0)
     own = where_or_zero(logs.inside & np.isfinite(rough), am.add(rising, am.negate(falling)), am)
-    if semantics.gradient_at_guard == "floored_1e-12":
-        own, rough = am.scale(floored_gradient(p, t, am), -down), np.zeros_like(p)
+    if floored:
+        own, rough = floored_gradient(p, t, am), np.zeros_like(p)
     turn = am.add(negative, am.negate(positive))
     if guarded_base:
         turn = where_or_zero(logs.inside, turn, am)

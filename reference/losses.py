@@ -57,6 +57,16 @@ _SOFTMAX_FORMS = ("plain", "log1p", "lse", "log_quotient"), ("log_softmax", "quo
 _DIVERGENCE_FORMS = ("quotient", "difference", "terms"), ("separate",)
 """t log(t / p), t (log t - log p), and t log t - t log p."""
 
+FOUNDING_TABLE = (
+    "binary_cross_entropy",
+    "categorical_cross_entropy",
+    "sparse_categorical_cross_entropy",
+    "sigmoid_cross_entropy_with_logits",
+    "softmax_cross_entropy_with_logits",
+    "sparse_softmax_cross_entropy_with_logits",
+)
+"""The six losses that the others are variations of."""
+
 LOSSES: dict[str, Loss] = {
     loss.name: loss
     for loss in (

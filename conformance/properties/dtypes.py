@@ -41,7 +41,7 @@ def label_column(trial: Trial, batch: Batch) -> list[Judgement]:
 def target_dtypes(trial: Trial, batch: Batch) -> list[Judgement]:
     """Targets of another floating dtype than the prediction give the loss of their numbers; the semantics may say: an error."""
     exact = np.floor(batch.target.astype(np.float64) * GRID) / GRID
-    if trial.loss.has_classes:
+    if trial.loss.target == "soft":
         exact[:, 0] += 1 - exact.sum(-1)
     judgements = []
     for dtype in TARGET_DTYPES:

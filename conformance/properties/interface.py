@@ -74,8 +74,7 @@ def upstream_gradient(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def shape_and_dtype(trial: Trial, batch: Batch) -> list[Judgement]:
     """The loss has one entry for each row or outcome and the dtype of the prediction; the gradient is like the prediction."""
-    per_row = trial.loss.has_classes or trial.semantics.loss_shape == "row_mean"
-    shape = batch.prediction.shape[:-1] if per_row else batch.prediction.shape
+    shape = trial.expect(batch).truth.value.shape
     answer = trial.ask(batch)
     judgements = [
         _described(batch, answer, "value", f"{trial.value_dtype} {shape}"),

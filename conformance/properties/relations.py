@@ -109,7 +109,7 @@ def independent_rows(trial: Trial, batch: Batch) -> list[Judgement]:
     """A row's loss and gradient do not depend on its neighbours, nor on its place in the batch."""
     prediction, target = batch.prediction[::-1].copy(), batch.target[::-1].copy()
     replaced = np.arange(batch.rows) % 3 == 1
-    nasty = NASTY if trial.loss.prediction == "logit" else 1.0
+    nasty = {"logit": NASTY, "probability": 1.0, "log-probability": -NASTY}[trial.loss.prediction]
     prediction[replaced] = np.where(np.arange(prediction.shape[-1]) % 2 == 0, nasty, nasty / 2).astype(batch.dtype)
     changed = trial.call(lay_out(prediction, "rowwise"), lay_out(target, "rowwise"))
     turned = [

@@ -2,7 +2,9 @@
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from reference.losses import LOSSES
 from reports.gate import INCOMPLETE
 from reports.record import Misuse
 from tests.command import TINY, run_command, write_adapter
-from tests.conformance.tiny import framework, log_loss
+from tests.conformance.tiny import Tiny, framework, log_loss
 
 ONE_LOGIT = "one logit a row (N, 1), targets 0 or 1 (N, 1)"
 ONE_LOGIT_FLAT = "one logit a row (N, 1), labels 0 or 1 (N,)"
@@ -124,6 +126,28 @@ def test_a_warning_is_told_and_one_that_nobody_sees_is_none() -> None:
     assert measure(warning)["class logits (N, C), one-hot integers (N, C)"].outcome == "harmless"
 
 
+def test_who_compiles_warns_once_for_all_calls_of_a_shape() -> None:
+    class Compiling(Tiny):
+        """A framework that runs the function, and with it the warning, at the first call of a shape alone."""
+
+        seen: ClassVar[set[tuple[object, ...]]] = set()
+
+        def run(self, loss, call, **where):
+            shapes = call.prediction.shape, call.target.shape, call.target.dtype.name
+            with warnings.catch_warnings():
+                if shapes in self.seen:
+                    warnings.simplefilter("ignore")
+                outcome = framework.run(loss, call, **where)
+            first = shapes not in self.seen
+            self.seen.add(shapes)
+            return replace(outcome, compile_seconds=float(first))
+
+    lines = {line.data: line for line in misuses(warning, Adapter("own", "own", Compiling(), (warning,)), "cpu")}
+    alone = [line for data, line in lines.items() if data.startswith("one") and "labels" not in data]
+    assert len(alone) == 4 and {line.outcome for line in alone} == {"wrong with a warning"}
+    assert lines == measure(warning)
+
+
 def test_log_probabilities_are_logits() -> None:
     line = measure(sparse)[LOG_PROBABILITIES]
     assert (line.outcome, line.message) == ("harmless", "")
@@ -173,7 +197,7 @@ def test_the_expected_loss_is_that_of_the_textbook(kind: DataKind) -> None:
     else:
         p = 1 / (1 + np.exp(-x)) if words.endswith("logits") or words == "one logit a row" else x
         p = np.exp(x) if "log-" in words else p
-        t = t.reshape(x.shape)
+        t = (t.reshape(x.shape) + 1) / 2 if "-1" in kind.name else t.reshape(x.shape)
         expected = -t * np.log(p) - (1 - t) * np.log(1 - p)
     assert right_loss(kind)[-1].holds(expected)
 

@@ -207,6 +207,19 @@ def test_expectation_that_meets_no_question_is_stale_and_fails_the_gate(tmp_path
     assert footer is not None and footer.stale == []
 
 
+def test_documented_choice_that_no_answer_shows_is_idle_and_fails_the_gate(tmp_path: Path) -> None:
+    head = "from reference.semantics import Semantics\n"
+    body = (
+        '@implements("sparse_categorical_cross_entropy", api="own", semantics=Semantics(mean_of_nothing="zero"))\n'
+        "def own(p, labels):\n    return log_loss(p, labels)\n"
+    )
+    process = run(write_adapter(tmp_path / "own.py", body, head=head), tmp_path / "own.jsonl")
+    footer = read(tmp_path / "own.jsonl").footer
+    assert footer is not None and footer.complete
+    assert footer.idle == ["sparse_categorical_cross_entropy, own: the documentation states mean_of_nothing = zero"]
+    assert process.returncode == NEWS and "idle" in process.stdout
+
+
 def test_writer_puts_records_in_the_order_of_the_questions(tmp_path: Path) -> None:
     writer = Writer(tmp_path / "deep" / "a.jsonl", {"a": 0, "b": 1, "c": 2, "d": 3})
     writer.open(make_header())

@@ -8,7 +8,13 @@ from reports.gate import gate
 from reports.record import FAILING, VERDICTS, Answers
 from tests.reports.synthetic import make_file, make_header, make_record
 
-GOOD = make_file(make_record(), make_record("known defect"), make_record("documented divergence"), make_record("unsupported"))
+GOOD = make_file(
+    make_record(),
+    make_record("known defect"),
+    make_record("undocumented divergence"),
+    make_record("documented divergence"),
+    make_record("unsupported"),
+)
 
 
 def test_a_run_as_expected_passes():
@@ -57,6 +63,12 @@ def test_backends_whose_expectations_tell_them_apart_pass():
     assert gate([backend("a", 1.0), listed, backend("c", 1.0, dtype="float64")], [], []) == (0, [])
 
 
+def test_an_idle_documented_choice_fails():
+    code, reasons = gate([make_file(make_record(), idle=["nll: mean_of_nothing = zero"])], [], [])
+    assert code == 1
+    assert reasons == ["pytorch.jsonl has an idle documented choice, which no answer shows: nll: mean_of_nothing = zero."]
+
+
 INCOMPLETE = {
     "no result": ([], [], []),
     "no records": ([make_file()], [], []),
@@ -83,5 +95,5 @@ def test_incomplete_outranks_news_and_the_reasons_are_worst_first():
         "b.jsonl",
         "a.jsonl says that its run ",
         "a.jsonl has 1 crash",
-        "a.jsonl has 1 fixed defect",
+        "a.jsonl has 1 fixed result",
     ]

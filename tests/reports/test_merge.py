@@ -75,7 +75,9 @@ def test_what_conforms_is_no_finding():
 
 
 def test_causes_come_worst_verdict_first():
-    verdicts: tuple[Verdict, ...] = ("documented divergence", "known defect", "fixed", "changed", "defect", "crash")
+    verdicts: tuple[Verdict, ...] = (
+        "documented divergence", "undocumented divergence", "known defect", "fixed", "changed", "defect", "crash",
+    )  # fmt: skip
     causes = make_causes([make_file(*(make_record(verdict) for verdict in verdicts))])
     assert [cause.verdict for cause in causes] == [
         "crash",
@@ -83,6 +85,7 @@ def test_causes_come_worst_verdict_first():
         "changed",
         "fixed",
         "known defect",
+        "undocumented divergence",
         "documented divergence",
     ]
 

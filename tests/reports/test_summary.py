@@ -41,6 +41,15 @@ def test_known_defects_are_counted_by_reason():
     assert text.splitlines()[1:] == ["known defect, 2 x: b", "known defect, 1 x: a"]
 
 
+def test_undocumented_divergences_are_counted_apart():
+    text = show(make_record("undocumented divergence", reason="silent"), make_record("known defect", reason="a"))
+    assert text.splitlines() == [
+        "! 1 known defect   ≢ 1 undocumented divergence",
+        "known defect, 1 x: a",
+        "undocumented divergence, 1 x: silent",
+    ]
+
+
 def test_what_is_left_out_is_counted():
     text = show(*(make_record("defect", api=f"api_{number}") for number in range(SHOWN + 7)))
     assert text.count("ask again") == SHOWN and "7 more questions fail" in text
@@ -48,6 +57,12 @@ def test_what_is_left_out_is_counted():
 
 def test_stale_expectations_are_named():
     assert "stale: the expectation entry 3 matches no question" in show(make_record(), stale=["entry 3"])
+
+
+def test_idle_documented_choices_are_named():
+    assert "idle: nll: mean_of_nothing = zero, but no answer shows it" in show(
+        make_record(), idle=["nll: mean_of_nothing = zero"]
+    )
 
 
 def test_markup_in_a_record_is_text():
