@@ -1,7 +1,7 @@
 """Textbook compositions in executable form: what a logarithm may return of a probability that was rounded to the dtype first.
 
 The probability is known to a few roundings, so what follows from it is a range of numbers, with an infinity or NaN beside it
-where the probability may have become 0 or 1, and nothing but those where it has. A range is as wide as its composition is vague.
+where the probability may have become 0 or 1, and nothing but those where it has: as wide as the composition itself is vague.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ ROUNDINGS = 8
 
 @dataclass(frozen=True)
 class Range:
-    """What each number may be: from ``low`` to ``high`` (nothing if low > high), +inf or -inf where ``up`` or ``down``, NaN where ``nan``."""
+    """What each number may be: from ``low`` to ``high`` (none if low > high), +inf if ``up``, -inf if ``down``, or ``nan``."""
 
     low: Array
     high: Array
@@ -50,16 +50,15 @@ class Range:
         empty = self.low > self.high
         low, high = np.where(empty, 0.0, self.low), np.where(empty, 0.0, self.high)
         slack = self.low.shape[-1] * precision.u * np.maximum(np.abs(low), np.abs(high)).sum(-1)
-        nothing = empty.any(-1)
-        up, down = self.up.any(-1), self.down.any(-1)
+        nothing, up, down, nan = (np.asarray(mask.any(-1)) for mask in (empty, self.up, self.down, self.nan))
         whole = Range(
             np.where(nothing, np.inf, low.sum(-1) - slack),
             np.where(nothing, -np.inf, high.sum(-1) + slack),
-            self.nan.any(-1) | (up & down),
+            nan | (up & down),
             up,
             down,
         )
-        return whole.only_nan((empty & ~self.up & ~self.down).any(-1))
+        return whole.only_nan(np.asarray((empty & ~self.up & ~self.down).any(-1)))
 
     def times(self, factor: ArrayLike) -> "Range":
         """Return the range of the product with a factor that is not 0."""
@@ -72,7 +71,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Rounded:
-    """A probability as the dtype may hold it: from ``low`` to ``high``, 0 where it ``vanishes``, and surely where ``vanished``."""
+    """A probability as the dtype may hold it: from ``low`` to ``high``, 0 where it ``vanishes``, surely where ``vanished``."""
 
     low: Array
     high: Array
@@ -104,7 +103,7 @@ def composed(name: str, trial: Trial, judgement: Judgement) -> Mask:
             found = found.sum(precision)
         if found.low.shape != got.shape:
             return np.zeros(rows, bool)
-        return found.holds(got).reshape(rows, -1).all(-1)
+        return np.asarray(found.holds(got).reshape(rows, -1).all(-1))
 
 
 def _rounded(p: Array, error: Array, precision: Precision) -> Rounded:
@@ -213,7 +212,10 @@ def _clipped_log_of_sigmoid(x: Array, targets: NDArray, quantity: str, precision
         slope = _slope(p, q, t, precision.u)
         perhaps = (here.low < first) | (there.low < 1 - last)
         surely = (here.high < first) | (there.high < 1 - last)
-        low, high = np.where(perhaps, np.minimum(slope.low, 0), slope.low), np.where(perhaps, np.maximum(slope.high, 0), slope.high)
+        low, high = (
+            np.where(perhaps, np.minimum(slope.low, 0), slope.low),
+            np.where(perhaps, np.maximum(slope.high, 0), slope.high),
+        )
         return _range(np.where(surely, 0.0, low), np.where(surely, 0.0, high))
     logs = _log(p, precision), _log(q, precision)
     if quantity == "target gradient":
@@ -256,7 +258,7 @@ def _softmax_slope(p: Rounded, t: Array, precision: Precision) -> Range:
 
 
 def _clipped_log_of_softmax(x: Array, targets: NDArray, quantity: str, precision: Precision) -> Range:
-    """The same with p divided by its sum, which is 1 but for roundings, and clipped to [1e-7, 1 - 1e-7]: no gradient outside."""
+    """The same with p divided by its sum, 1 but for roundings, and clipped to [1e-7, 1 - 1e-7]: no gradient outside."""
     hard = targets.ndim < x.ndim
     t = one_hot_targets(targets, x.shape[-1]) if hard else targets.astype(np.float64)
     rows = softmax_rows(x, precision)

@@ -29,8 +29,8 @@ class DataKind:
     """One kind of data that a user has, with a worked case.
 
     ``prediction`` and ``target`` are two rows in the shapes and dtypes that the user has them in. ``loss`` is the one that is
-    meant, and ``meant`` what it takes, where that is not what the user has. ``right`` is the loss whose APIs take the data as
-    they are, "" if none does. ``lesson`` says what to do with them.
+    meant, and ``meant`` what it takes, where that is not what the user has. ``right`` is the loss that takes the data as they
+    are, "" if none does. ``lesson`` says what to do with them.
     """
 
     name: str
@@ -212,8 +212,13 @@ def unanswered(binding: Binding, adapter: Adapter, why: str) -> list[Misuse]:
 
 
 def _not_its_own(binding: Binding, adapter: Adapter) -> list[DataKind]:
-    own = {other.loss for other in adapter.bindings if other.api == binding.api}
-    return [kind for kind in DATA_KINDS if kind.right not in own]
+    """Return the kinds of data that no binding of this API takes; a focal loss, say, takes what its cross-entropy takes."""
+    own = {_takes(other.loss) for other in adapter.bindings if other.api == binding.api}
+    return [kind for kind in DATA_KINDS if not kind.right or _takes(kind.right) not in own]
+
+
+def _takes(loss: str) -> tuple[str, str]:
+    return LOSSES[loss].prediction, LOSSES[loss].target
 
 
 def _misuse(kind: DataKind, trial: Trial, traced: dict[tuple[object, ...], str]) -> Misuse:

@@ -76,7 +76,8 @@ def softmax_bounds_with_terms(
 
     A z-loss adds z s^2, s = log sum exp(x) = a + L, with ds = u \|s\| + sigma + D: \|z\| (2 \|s\| ds + ds^2) + 3 u z s^2 and
     u of the sum in the value; in the gradient 2 \|z\| times the product of s and p, with 5 u, and u of the sum. But for the
-    quotient form that p is exp(x - s), off by the factor exp(u (2 \|s\| + \|x\|)), and by 1 at most: not of first order where an offset is large.
+    quotient form that p is exp(x - s), off by the factor exp(u (2 \|s\| + \|x\|)), and by 1 at most: not of first order where
+    an offset is large.
     """
     u, x, slope = precision.u, logits, None
     moved = np.zeros_like(logits)

@@ -120,6 +120,7 @@ def _evaluate_dense(
 ) -> Evaluation:
     classes = x.shape[-1] if x.ndim else 1
     rows_x, rows_t = (a.reshape(-1, classes) if x.size else a.reshape(int(np.prod(x.shape[:-1])), classes) for a in (x, t))
+    rows_x, rows_t = np.ascontiguousarray(rows_x), np.ascontiguousarray(rows_t)  # the order of a sum follows the layout
     am: Arithmetic = doubledouble if precision.name == "float64" else plain
     with np.errstate(all="ignore"):  # special values take part in the arithmetic and are put right at its end
         blocks = [slice(None)] if options.given else _blocks(rows_x)  # options may have a value for each row

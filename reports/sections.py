@@ -250,7 +250,7 @@ def make_saturation(results: Sequence[ResultFile]) -> list[Saturation]:
 
 @dataclass(frozen=True)
 class Misused:
-    """What some APIs do alike with one kind of data: the worst line of theirs, their names by column, their factors."""
+    """The APIs of one loss with one outcome for one kind of data: the worst line, their names by column, their factors."""
 
     worst: Misuse
     apis: dict[int, list[str]]
@@ -301,10 +301,8 @@ def _measured(kind: DataKindInfo, result: ResultFile) -> list[Misuse]:
 
 
 def _alike(line: Misuse) -> tuple[str, ...]:
-    """Return what the lines of a row share: the loss, and where numbers can be compared two digits of the factor."""
-    if line.factor is None:
-        return (line.outcome,)
-    return (line.outcome, line.loss, *([] if line.outcome == "wrong shape" else [_two_digits(line.factor)]))
+    """Return what the lines of a row share: the outcome, and the loss where anything was got."""
+    return line.outcome, "" if line.factor is None else line.loss
 
 
 def _two_digits(factor: Number) -> str:

@@ -22,7 +22,7 @@ MEANINGS: dict[Verdict, str] = {
     "changed": "does something else than its expectation lists",
     "fixed": "what its expectation lists no longer happens: delete it",
     "known defect": "breaks a clause as an expectation lists",
-    "undocumented divergence": "picks another alternative of a choice point, as an expectation lists; its documentation is silent",
+    "undocumented divergence": "picks another alternative of a choice point, as an expectation lists; its page is silent",
     "documented divergence": "differs from the mathematics as its documentation says",
     "not run": "not asked in this run",
     "unsupported": "the API does not have it",

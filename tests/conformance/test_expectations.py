@@ -90,7 +90,9 @@ def test_entry_that_is_not_needed_has_changed() -> None:
     )
 
 
-@pytest.mark.parametrize("idle", [{"choice": {"mean_of_nothing": "zero"}}, {"value_form": "log"}, {"gradient_form": "separate"}])
+@pytest.mark.parametrize(
+    "idle", [{"choice": {"mean_of_nothing": "zero"}}, {"value_form": "log"}, {"gradient_form": "separate"}]
+)
 def test_part_of_an_entry_that_is_not_needed_has_changed(idle) -> None:
     observed = Observed(**{**idle, "choice": {"negative_index": "wrap", **idle.get("choice", {})}})
     (record,) = ask(asking.wrapping, 17, entries=(expectation("wrapping", 17, observed=observed),))
@@ -198,7 +200,10 @@ def test_adapter_without_a_file_has_no_entries(folder: Path) -> None:
             "entry 2: masked_class='odd' is not an alternative",
         ),
         (ENTRY.replace('got = ["nan"]', 'value_form = "best"'), "entry 2: 'best' is no form; use one of "),
-        (ENTRY.replace('got = ["nan"]', 'composition = "best"'), "entry 2: 'best' is no composition; use one of log_of_sigmoid"),
+        (
+            ENTRY.replace('got = ["nan"]', 'composition = "best"'),
+            "entry 2: 'best' is no composition; use one of log_of_sigmoid",
+        ),
         (ENTRY + "undocumented = true\n", "entry 2: an undocumented divergence is a choice alone, and none of masked_class, "),
         (
             ENTRY.replace('got = ["nan"]', 'choice = {small_loss = "absolute"}') + "undocumented = true\n",

@@ -162,6 +162,12 @@ def test_what_an_api_expects_is_not_given_to_it() -> None:
     assert set(measure(both_sparse, both_soft)) == names - own - {LOGITS_LABELS}
 
 
+def test_a_loss_of_the_same_data_is_no_wrong_helper() -> None:
+    taken = {(LOSSES[kind.right].prediction, LOSSES[kind.right].target) for kind in DATA_KINDS if kind.right}
+    focal = implements("categorical_focal_cross_entropy_with_logits", api="focal")(soft.function)
+    assert (LOSSES[focal.loss].prediction, LOSSES[focal.loss].target) in taken and set(measure(focal)) == set(measure(soft))
+
+
 def test_two_measurements_are_the_same() -> None:
     for binding in (soft, sparse, elementwise, of_probabilities, raising):
         assert list(measure(binding).values()) == list(measure(binding).values())

@@ -46,6 +46,8 @@ framework = Tiny()
 
 def log_loss(p, labels):
     """Return -log p_j and its gradient; a label out of range is an error."""
+    if labels.shape != p.shape[:-1]:
+        raise ValueError("there is not one label for each row")
     if (labels < 0).any():
         raise IndexError("a label is negative")
     rows = np.arange(len(p))

@@ -1,17 +1,20 @@
-"""The six losses and their gradients in interval arithmetic, one row at a time, written from the definitions.
+"""The losses and their gradients in interval arithmetic, one row at a time, written from the definitions.
 
 Nothing here is shared with `reference`: no pivot, no double-double, no closed form that avoids a cancellation. What
 cancels is computed again with more bits until the interval is negligibly narrow.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from flint import arb, ctx
 from numpy.typing import NDArray
 
+from reference.options import EPSILON as POLY_EPSILON
+from reference.options import GAMMA, NONE, Options, Q
 from reference.semantics import MATHEMATICAL, Semantics
 
 PRECISIONS = (256, 640, 1280, 2560, 5120)
@@ -31,7 +34,7 @@ SMALLEST_DENOMINATOR = arb(float(np.float32(1e-12)))
 class Row(NamedTuple):
     """One row as intervals; ``cancelling`` is the sum of the magnitudes of the terms that the gradient adds.
 
-    The value and the target gradient of a divergence add terms that cancel too; those of the other losses do not.
+    Where value and target gradient add terms that cancel too, as those of a divergence do, there are theirs.
     """
 
     value: list[arb]
@@ -60,15 +63,22 @@ class Truth(NamedTuple):
     target_cancelling: NDArray[np.float64]
 
 
-def truth(loss: str, prediction: Sequence[float], targets: Sequence[float], semantics: Semantics = MATHEMATICAL) -> Truth:
+def truth(
+    loss: str,
+    prediction: Sequence[float],
+    targets: Sequence[float],
+    semantics: Semantics = MATHEMATICAL,
+    options: Options = NONE,
+) -> Truth:
     """Return value, gradient and target gradient of one row of soft targets (one-hot ones for an index loss).
 
     A loss of independent outcomes has as many values as elements, the others one. The row holds no NaN; p lies in [0, 1]
-    and logits are finite or -inf.
+    and logits are finite or -inf. Of the options those count that the formula of a loss has, not those that weigh rows.
     """
+    formula = _ROWS.get(loss) or partial(_ROWS_WITH_OPTIONS[loss], options)
     for bits in PRECISIONS:
         with _bits(bits):
-            row = _ROWS[loss]([arb(x) for x in prediction], [arb(t) for t in targets], semantics)
+            row = formula([arb(x) for x in prediction], [arb(t) for t in targets], semantics)
             if all(_is_known(number) for numbers in row[:3] for number in numbers):
                 value, gradient, target_gradient = (_nearest(numbers) for numbers in row[:3])
                 scales = (row.cancelling, row.value_cancelling or [arb(0)], row.target_cancelling or [arb(0)])
@@ -172,20 +182,51 @@ def _softplus(x: arb) -> arb:
     return (x if x > 0 else arb(0)) + (1 + (-abs(x)).exp()).log()
 
 
-def _softmax(logits: list[arb], targets: list[arb], semantics: Semantics) -> Row:
-    """-sum t log softmax(x)."""
+def _softmax(options: Options, logits: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    """-sum t log softmax(y) + epsilon sum t (1 - softmax(y)) + z log(sum exp y)^2, y = c tanh(x / c) under a soft cap."""
+    cap = options.soft_cap
+    capped = logits if cap is None else [arb(cap) * (x / arb(cap)).tanh() for x in logits]
+    epsilon, z = arb(options.epsilon or 0), arb(options.z_loss or 0)
+    shares, rests, logs, log_whole = _softmax_of(capped)
+    weight, mean = sum(targets, arb(0)), sum((t * p for t, p in zip(targets, shares, strict=True)), arb(0))
+    entropy = sum((_times(t, log) for t, log in zip(targets, logs, strict=True)), arb(0))
+    added = sum((t * rest for t, rest in zip(targets, rests, strict=True)), arb(0))
+    slopes = [1 if cap is None else 1 - (x / arb(cap)).tanh() ** 2 for x in logits]
+    triples = list(zip(shares, targets, slopes, strict=True))
+    gradient = [(weight * p - t + epsilon * p * (mean - t) + 2 * z * log_whole * p) * slope for p, t, slope in triples]
+    sizes = [
+        (weight * p + abs(t) + abs(epsilon) * p * (mean + abs(t)) + 2 * z * abs(log_whole) * p) * slope
+        for p, t, slope in triples
+    ]
+    negative = epsilon < 0
+    return Row(
+        [entropy + epsilon * added + z * log_whole**2],
+        gradient,
+        [log + epsilon * rest for log, rest in zip(logs, rests, strict=True)],
+        sizes,
+        [entropy + abs(epsilon) * added] if negative else None,
+        [log + abs(epsilon) * rest for log, rest in zip(logs, rests, strict=True)] if negative else None,
+    )
+
+
+def _softmax_of(logits: list[arb]) -> tuple[list[arb], list[arb], list[arb], arb]:
+    """p, 1 - p and -log p of softmax, and log sum exp(x)."""
     largest = max(logits, key=float)
     exponentials = [arb(0) if x == -INFINITY else (x - largest).exp() for x in logits]
-    whole, weight = sum(exponentials, arb(0)), sum(targets, arb(0))
+    whole = sum(exponentials, arb(0))
     log_whole = whole.log()
-    logs = [INFINITY if x == -INFINITY else log_whole - (x - largest) for x in logits]
-    shares = [weight * e / whole for e in exponentials]
-    return Row(
-        [sum((_times(t, log) for t, log in zip(targets, logs, strict=True)), arb(0))],
-        [p - t for p, t in zip(shares, targets, strict=True)],
-        logs,
-        [p + abs(t) for p, t in zip(shares, targets, strict=True)],
+    others = (
+        [sum(exponentials[:k] + exponentials[k + 1 :], arb(0)) for k in range(len(logits))]
+        if len(logits) < 50
+        else [whole - e for e in exponentials]
     )
+    logs = [INFINITY if x == -INFINITY else log_whole - (x - largest) for x in logits]
+    return [e / whole for e in exponentials], [rest / whole for rest in others], logs, largest + log_whole
+
+
+def _poly(options: Options, logits: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    epsilon = POLY_EPSILON if options.epsilon is None else options.epsilon
+    return _softmax(Options(epsilon=epsilon), logits, targets, semantics)
 
 
 def _likelihood(logs: list[arb], targets: list[arb], semantics: Semantics) -> Row:
@@ -262,19 +303,176 @@ def _multilabel(logits: list[arb], targets: list[arb], semantics: Semantics) -> 
     return Row([sum(row.value, arb(0)) / n], *parts)
 
 
+def _binary_focal(options: Options, probabilities: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    """w Q^gamma (-t log p - (1 - t) log(1 - p)), Q = t (1 - p) + (1 - t) p, element by element."""
+    rows = []
+    for p, t in zip(probabilities, targets, strict=True):
+        guard = semantics.log_of_zero
+        value, gradient, opposed, size = _binary_element(p, t, semantics)
+        base = _guarded(p, "clip_1e-7") if semantics.focal_base == "guarded" and guard.startswith("clip") else p
+        moves = _derivative(p, guard) if semantics.focal_base == "guarded" else arb(1)
+        rows.append(_focal_element(options, t, value, (gradient, size), opposed, (base, 1 - base), moves, semantics))
+    return Row(*map(list, zip(*rows, strict=True)))
+
+
+def _sigmoid_focal(options: Options, logits: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    """The same of p = sigmoid(x), clipped in the logarithm where the semantics says so."""
+    rows = []
+    for x, t in zip(logits, targets, strict=True):
+        p, q = _sigmoid_of(x), _sigmoid_of(-x)
+        entropy, slope, opposed = _times(t, _softplus(-x)) + _times(1 - t, _softplus(x)), p - t, -x
+        if _derivative(p, semantics.log_of_zero) == 0:
+            clipped = _guarded(p, "clip_1e-7")
+            here, there = -clipped.log(), -(1 - clipped).log()
+            entropy, slope, opposed = t * here + (1 - t) * there, arb(0), here - there
+        size = arb(0) if slope == 0 else p + abs(t)
+        rows.append(_focal_element(options, t, entropy, (slope, size), opposed, (p, q), p * q, semantics))
+    return Row(*map(list, zip(*rows, strict=True)))
+
+
+def _focal_element(
+    options: Options,
+    t: arb,
+    entropy: arb,
+    slope: tuple[arb, arb],
+    opposed: arb,
+    base: tuple[arb, arb],
+    moves: arb,
+    semantics: Semantics,
+) -> tuple[arb, arb, arb, arb, arb, arb]:
+    """One outcome by the product rule: p and 1 - p of ``base`` have the derivatives +-``moves``; slopes come with their scale."""
+    gamma, (p, q) = arb(GAMMA if options.gamma is None else options.gamma), base
+    alpha, turned = arb(1 if options.alpha is None else options.alpha), arb(0)
+    weight = alpha
+    if options.alpha is not None and semantics.focal_alpha == "balanced":
+        weight, turned = alpha * t + (1 - alpha) * (1 - t), 2 * alpha - 1
+    rest = t * q + (1 - t) * p
+    power, steep = _power(rest, gamma), gamma * _power(rest, gamma - 1) if gamma > 0 else arb(0)
+    through = steep * (1 - 2 * t) * moves * entropy
+    tilted = steep * (q - p) * entropy
+    return (
+        weight * power * entropy,
+        weight * (power * slope[0] + through),
+        turned * power * entropy + weight * (power * opposed + tilted),
+        weight * (power * slope[1] + abs(through)),
+        arb(0),
+        abs(turned) * power * entropy + weight * (power * abs(opposed) + steep * entropy),
+    )
+
+
+def _categorical_focal(options: Options, probabilities: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    """-alpha sum t (1 - b)^gamma log a: a the guarded and renormalised probability, b the renormalised one or a clipped one."""
+    gamma, alpha = arb(GAMMA if options.gamma is None else options.gamma), arb(1 if options.alpha is None else options.alpha)
+
+    def one(a: arb, b: arb, rest: arb, log: arb) -> tuple[arb, arb, arb]:
+        steep = gamma * _power(rest, gamma - 1) if gamma > 0 else arb(0)
+        return alpha * _power(rest, gamma) * log, alpha * _power(rest, gamma) / a, alpha * steep * log
+
+    return _of_classes(one, probabilities, targets, semantics)
+
+
+def _generalized(options: Options, probabilities: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    """sum t (1 - a^q) / q, a the guarded and renormalised probability."""
+    q = arb(Q if options.q is None else options.q)
+
+    def one(a: arb, b: arb, rest: arb, log: arb) -> tuple[arb, arb, arb]:
+        root = (-q * log).exp()
+        return (1 - root) / q, ((1 - q) * log).exp(), arb(0)
+
+    return _of_classes(one, probabilities, targets, semantics)
+
+
+def _of_classes(
+    one: Callable[[arb, arb, arb, arb], tuple[arb, arb, arb]],
+    probabilities: list[arb],
+    targets: list[arb],
+    semantics: Semantics,
+) -> Row:
+    """sum t f(a, b): ``one`` gives f and minus its derivatives by a and by b, of a, b, 1 - b and -log a."""
+    guard, whole = semantics.log_of_zero, sum(probabilities, arb(0))
+    before, after = (semantics.probability_sum == name for name in ("renormalised", "renormalised_after_guard"))
+    shares = [p / whole for p in probabilities] if before else probabilities
+    arguments, inside = [_guarded(p, guard) for p in shares], [_derivative(p, guard) for p in shares]
+    bases, moves = shares, [arb(1)] * len(shares)
+    if semantics.focal_base == "guarded" and guard.startswith("clip"):
+        bases, moves = [_guarded(p, "clip_1e-7") for p in shares], inside
+    if after:
+        whole = sum(arguments, arb(0))
+        arguments = [a / whole for a in arguments]
+        bases, moves, shares = arguments, inside, arguments
+    logs = [_negative_log(a, guard) for a in arguments]
+    inside = [arb(0) if guard == "floor_100" and log == 100 else i for i, log in zip(inside, logs, strict=True)]
+    parts = [one(a, b, 1 - b, log) for a, b, log in zip(arguments, bases, logs, strict=True)]
+    value = sum((_times(t, part[0]) for t, part in zip(targets, parts, strict=True)), arb(0))
+    quads = zip(targets, parts, inside, moves, strict=True)
+    slopes = [
+        _times(t, own + through) if after else _times(t * i, own) + _times(t * m, through)
+        for t, (_, own, through), i, m in quads
+    ]
+    logarithms = [part[0] for part in parts]
+    if not before and not after:
+        return Row([value], [-slope for slope in slopes], logarithms, [abs(slope) for slope in slopes])
+    mean = sum((slope * p for slope, p in zip(slopes, shares, strict=True)), arb(0))
+    last = inside if after else [arb(1)] * len(slopes)
+    gradient = [i * (mean - slope) / whole for slope, i in zip(slopes, last, strict=True)]
+    return Row([value], gradient, logarithms, [i * (mean + slope) / whole for slope, i in zip(slopes, last, strict=True)])
+
+
+def _softmax_focal(options: Options, logits: list[arb], targets: list[arb], semantics: Semantics) -> Row:
+    """-alpha sum t (1 - b)^gamma log a of p = softmax(x), clipped as the semantics says."""
+    gamma, alpha = arb(GAMMA if options.gamma is None else options.gamma), arb(1 if options.alpha is None else options.alpha)
+    shares, rests, logs, _ = _softmax_of(logits)
+    guard, terms, slopes = semantics.log_of_zero, [], []
+    for p, rest, log, t in zip(shares, rests, logs, targets, strict=True):
+        inside, base, moves = _derivative(p, guard), rest, arb(1)
+        if inside == 0:
+            clipped = _guarded(p, "clip_1e-7")
+            log = -clipped.log()
+            if semantics.focal_base == "guarded":
+                base, moves = 1 - clipped, arb(0)
+        steep = gamma * _power(base, gamma - 1) if gamma > 0 else arb(0)
+        terms.append(alpha * _power(base, gamma) * log)
+        through = arb(0) if p == 0 else moves * steep * p * log
+        slopes.append(-alpha * t * (inside * _power(base, gamma) + through))
+    common = sum(slopes, arb(0))
+    sizes = sum((abs(slope) for slope in slopes), arb(0))
+    quads = list(zip(slopes, shares, strict=True))
+    return Row(
+        [sum((_times(t, term) for t, term in zip(targets, terms, strict=True)), arb(0))],
+        [slope - p * common for slope, p in quads],
+        terms,
+        [abs(slope) + p * sizes for slope, p in quads],
+    )
+
+
+def _power(base: arb, exponent: arb) -> arb:
+    """base^exponent, 0^0 = 1."""
+    if exponent == 0:
+        return arb(1)
+    return arb(0) if base == 0 else (exponent * base.log()).exp()
+
+
 _ROWS = {
     "binary_cross_entropy": _binary,
     "categorical_cross_entropy": _categorical,
     "sparse_categorical_cross_entropy": _categorical,
     "sigmoid_cross_entropy_with_logits": _sigmoid,
-    "softmax_cross_entropy_with_logits": _softmax,
-    "sparse_softmax_cross_entropy_with_logits": _softmax,
     "negative_log_likelihood": _likelihood,
     "kl_divergence": _divergence,
     "kl_divergence_of_log_probabilities": _divergence_of_logs,
     "kl_divergence_with_log_targets": _divergence_with_log_targets,
     "soft_margin": _soft_margin,
     "multilabel_soft_margin": _multilabel,
+}
+_ROWS_WITH_OPTIONS = {
+    "softmax_cross_entropy_with_logits": _softmax,
+    "sparse_softmax_cross_entropy_with_logits": _softmax,
+    "binary_focal_cross_entropy": _binary_focal,
+    "binary_focal_cross_entropy_with_logits": _sigmoid_focal,
+    "categorical_focal_cross_entropy": _categorical_focal,
+    "categorical_focal_cross_entropy_with_logits": _softmax_focal,
+    "poly_loss_cross_entropy": _poly,
+    "generalized_cross_entropy": _generalized,
 }
 
 

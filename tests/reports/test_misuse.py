@@ -72,7 +72,7 @@ def test_merged_data_has_every_misuse():
 def test_the_worst_comes_first_and_what_shows_comes_last():
     factors = ["nan", 1.5, 0.0, "inf", 0.01, -30.0]
     misuses = [make_misuse("raises", **RAISED), make_misuse("harmless", factor=1.0), make_misuse("wrong shape", factor=9.0)]
-    misuses += [make_misuse(factor=factor) for factor in factors]
+    misuses += [make_misuse(factor=factor, loss=f"loss {factor}") for factor in factors]
     (table,) = make_wrong_helpers([measured(*misuses)])
     assert [row.worst.factor for row in table.rows] == [0.0, 0.01, -30.0, 1.5, "nan", "inf", 9.0, None, 1.0]
     assert table.counts == [{"silently wrong": 6, "wrong shape": 1, "raises": 1, "harmless": 1}]
@@ -80,11 +80,12 @@ def test_the_worst_comes_first_and_what_shows_comes_last():
 
 def test_what_is_alike_shares_a_row():
     shapes = [make_misuse("wrong shape", factor=factor) for factor in (2.0, 3.0, 3.001)]
-    numbers = [make_misuse(factor=4.001), make_misuse(factor=4.002, api="other"), make_misuse(factor=4.2)]
+    numbers = [make_misuse(factor=4.001), make_misuse(factor=4.002, api="other"), make_misuse(factor=4.2, api="worst")]
     raising = [make_misuse("raises", **RAISED), make_misuse("raises", **RAISED | {"message": "m"}, loss="another")]
     (table,) = make_wrong_helpers([measured(*shapes, *numbers), measured(numbers[0], *raising, adapter="jax")])
-    first, second, shape, raises = table.rows
-    assert (first.worst.factor, second.apis) == (4.2, {0: ["other", numbers[0].api], 1: [numbers[0].api]})
+    number, shape, raises = table.rows
+    assert number.worst is numbers[2] and number.apis == {0: ["worst", "other", numbers[0].api], 1: [numbers[0].api]}
+    assert list(number.factors.values()) == [4.2, 4.002]
     assert list(shape.factors.values()) == [3.001, 2.0] and len(shape.apis[0]) == 3
     assert len(raises.apis[1]) == 2 and raises.factors == {}
 
@@ -119,7 +120,7 @@ def test_the_page_says_what_happened_and_what_to_call():
     page = Page(html := render([measured(*misuses)], []))
     for said in ("1 silently wrong", "1 wrong shape", "1 raises", "[-2.8332133]", "[4.1399376e-08]", "\u00d7 -6.84e7"):
         assert said in page.text
-    for said in (RAISED["message"], make_data_kind().case, make_data_kind().lesson, "shape (7, 7)", *OUTCOMES.values()):
+    for said in (str(RAISED["message"]), make_data_kind().case, make_data_kind().lesson, "shape (7, 7)", *OUTCOMES.values()):
         assert said in page.text
     assert "<p>Call <code>torch.nn.functional.cross_entropy</code>." in html
     assert html.index('class="o-silently-wrong"><td>') < html.index('class="o-wrong-shape"><td>')
