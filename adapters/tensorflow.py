@@ -384,6 +384,7 @@ def log_of_softmax(logits, targets):
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="tf.nn.sparse_softmax_cross_entropy_with_logits",
+    semantics=Semantics(label_dtype="int32_int64"),  # its page: labels have "dtype int32 or int64"
     grade=_QUOTIENT,
     documentation=_DOCS + "nn/sparse_softmax_cross_entropy_with_logits",
 )

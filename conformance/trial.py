@@ -15,7 +15,7 @@ from reference.bounds import Bounds, error_bounds, reduced_bound, scaled_gradien
 from reference.evaluate import Evaluation, evaluate
 from reference.losses import FOUNDING_TABLE, LOSSES, Grade, Loss
 from reference.options import NONE, Options
-from reference.precision import PRECISIONS
+from reference.precision import PRECISIONS, Precision
 from reference.semantics import MATHEMATICAL, Semantics
 
 
@@ -182,12 +182,30 @@ def _expect(batch: Batch, semantics: Semantics, grade: Grade, precision: str) ->
 
 
 def _through_float32(truth: Evaluation, bounds: Bounds) -> tuple[Evaluation, Bounds]:
-    """Return a loss rounded to float32: u |l| + lam more in its bound, and an infinity where it is beyond float32."""
+    """Return a loss rounded to float32: u |l| + lam more in its bound, and an infinity where it is beyond float32.
+
+    Weights are rounded too, and multiply there: 2 u more in the loss, and 2 u |g| + lam in the gradient.
+    """
     limits = PRECISIONS["float32"]
     beyond = np.abs(truth.value) >= limits.overflow
     value = np.where(beyond, np.sign(truth.value) * np.inf, truth.value)
-    bound = bounds.value + limits.u * np.abs(np.where(np.isfinite(value), value, 0.0)) + limits.smallest
-    return replace(truth, value=value), replace(bounds, value=np.where(np.isfinite(value), bound, 0.0))
+    roundings = 1 if truth.weight is None else 3
+    bound = bounds.value + roundings * limits.u * np.abs(np.where(np.isfinite(value), value, 0.0)) + limits.smallest
+    bounds = replace(bounds, value=np.where(np.isfinite(value), bound, 0.0))
+    if truth.weight is not None:
+        bounds = replace(
+            bounds,
+            gradient=_rounded_once_more(truth.gradient, bounds.gradient, limits),
+            target_gradient=_rounded_once_more(truth.target_gradient, bounds.target_gradient, limits),
+        )
+    return replace(truth, value=value), bounds
+
+
+def _rounded_once_more(slope: NDArray | None, bound: NDArray | None, limits: Precision) -> Any:
+    """Return the bound of a gradient that is multiplied by a weight rounded to float32; None where there is none."""
+    if slope is None or bound is None:
+        return None
+    return bound + 2 * limits.u * np.abs(np.nan_to_num(slope, posinf=0, neginf=0)) + limits.smallest
 
 
 def _row_mean(truth: Evaluation, bounds: Bounds, precision: str) -> tuple[Evaluation, Bounds]:

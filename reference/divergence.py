@@ -119,7 +119,7 @@ def _with_nan(prediction: Array, targets: Array) -> np.ndarray:
 
 def _undefined(terms: np.ndarray, value: Array, gradient: Array, target_gradient: Array) -> Parts:
     """Put NaN into the rows that have one, of the losses of terms into these."""
-    rows = terms.any(-1)
+    rows = np.asarray(terms.any(-1))
     column = rows[:, None]
     return (
         np.where(rows if value.ndim == 1 else terms, np.nan, value),

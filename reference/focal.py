@@ -86,7 +86,8 @@ def binary_focal_cross_entropy(
     value = np.where(infinite, np.where(am.high(weight) == 0, 0.0, np.inf), np.ldexp(am.high(value), -LIFT))
 
     floored = semantics.gradient_at_guard == "floored_1e-12"
-    down = np.where((p < _NEAR_ZERO) & (not floored), 700, 0)
+    steep = (t != 0) | (guard.endswith("1e-7") and gamma < 1)
+    down = np.where((p < _NEAR_ZERO) & steep & (not floored), 700, 0)
     falling = quotient(positive, am.scale(logs.here, down), am)
     rising = am.scale(quotient(negative, logs.there, am), -down)
     if guard == "floor_100":
@@ -160,9 +161,10 @@ def log_of_lifted(base: Number, am: Arithmetic) -> Number:
 
 
 def exp_lifted(logarithm: Number, exponent: float, am: Arithmetic, lift: int = LIFT) -> Number:
-    """Return 2^lift exp(exponent logarithm), which is 0 where that is below exp(-1500)."""
+    """Return 2^lift exp(exponent logarithm): 0 where that is below exp(-1500), infinite above exp(1500)."""
     power = am.multiply(am.exactly(np.full_like(am.high(logarithm), exponent)), logarithm)
     near = am.high(power) > -FAR
+    power = am.select(am.high(power) < FAR, power, am.exactly(np.full_like(am.high(power), FAR)))
     return where_or_zero(near, am.exp_scaled(where_or_zero(near, power, am), lift), am)
 
 
@@ -221,14 +223,20 @@ def binary_focal_cross_entropy_with_logits(
 
     ratio = _ratio(where_or_zero(side.scale == LIFT, side.entropy, am), side.base, am)
     turn = am.add(am.scale(side.against, 1), am.exactly(np.full_like(t, -1.0)))  # 2 A - 1
-    through = am.multiply(am.multiply(side.near, ratio), am.multiply(side.far, turn))
+    certain = am.high(side.against) == 0  # there Q is sigmoid(-z)
+    share = am.select(certain, side.entropy, am.multiply(side.near, ratio))
+    through = am.multiply(share, am.multiply(side.far, turn))
     slope = am.add(side.slope, am.multiply(am.exactly(np.full_like(t, gamma)), through))
     gradient = np.ldexp(am.high(am.multiply_scaled(power, am.multiply(weight, slope), unlift)), -LIFT)
     gradient = np.where(side.rises, gradient, -gradient)
 
+    ratio = where_or_zero(~(certain & side.fixed), ratio, am)
     steady, scale = _steady_target_slope(side, ratio, gamma, weight, weight_slope, am)
     target_gradient = np.ldexp(am.high(am.multiply_scaled(power, steady, unlift)), -scale)
-    if not clips:
+    if clips:
+        moving = _clipped_target_slope(side, gamma, weight, am)
+        target_gradient = target_gradient + np.where(certain & side.fixed, np.where(side.rises, -moving, moving), 0.0)
+    else:
         nothing = (am.high(side.against) == 0) | (am.high(weight) == 0)
         value = np.where(infinite, np.where(nothing, 0.0, np.inf), value)
         target_gradient = np.where(infinite & (target_gradient != 0), np.copysign(np.inf, target_gradient), target_gradient)
@@ -260,6 +268,8 @@ class _Side(NamedTuple):
     """A - sigmoid(-z), times 2^512."""
     opposed: Number
     """The derivative of c with respect to A: z."""
+    fixed: np.ndarray
+    """Where a clip keeps c from falling with Q."""
 
 
 def _side_of(x: Array, t: Array, am: Arithmetic) -> _Side:
@@ -280,7 +290,9 @@ def _side_of(x: Array, t: Array, am: Arithmetic) -> _Side:
     scale = np.where(wide, LOWER, LIFT)
     entropy = am.add(am.multiply_scaled(am.exactly(size), against, scale), where_or_zero(~wide, logarithm, am))
     slope = am.add(am.scale(against, LIFT), am.negate(near))
-    return _Side(size, rises, against, near, far, base, log_base, entropy, scale, slope, am.exactly(size))
+    return _Side(
+        size, rises, against, near, far, base, log_base, entropy, scale, slope, am.exactly(size), np.zeros(t.shape, np.bool_)
+    )
 
 
 def _clipped(side: _Side, t: Array, precision: Precision, am: Arithmetic) -> _Side:
@@ -297,6 +309,7 @@ def _clipped(side: _Side, t: Array, precision: Precision, am: Arithmetic) -> _Si
         scale=np.where(outside, LIFT, side.scale),
         slope=where_or_zero(~outside, side.slope, am),
         opposed=am.select(outside, opposed, side.opposed),
+        fixed=outside,
     )
 
 
@@ -318,12 +331,26 @@ def _steady_target_slope(
     ratio = am.select(
         wide, am.divide(entropy, am.select(wide, am.scale(side.base, -LIFT), am.exactly(np.ones_like(side.size)))), ratio
     )
-    tilt = am.add(am.scale(side.far, LIFT), am.negate(side.near))  # tanh(z / 2)
-    series = am.add(am.exactly(np.ldexp(side.size, LIFT - 1)), am.exactly(np.ldexp(-(side.size**3) / 24, LIFT)))
-    tilt = am.select(side.size < _SERIES, series, tilt)
-    moving = am.multiply(
-        am.exactly(np.full_like(side.size, gamma)), am.multiply_scaled(ratio, tilt, np.full(scale.shape, -LIFT))
-    )
+    factor, unlift = am.exactly(np.full_like(side.size, gamma)), np.full(scale.shape, -LIFT)
+    moving = am.multiply(factor, am.multiply_scaled(ratio, _tilt(side, am), unlift))
     rising = am.multiply(weight, am.add(am.scale(side.opposed, scale), moving))
     rising = am.select(side.rises, am.negate(rising), rising)
     return am.add(am.multiply(weight_slope, entropy), rising), scale
+
+
+def _tilt(side: _Side, am: Arithmetic) -> Number:
+    """Return sigmoid(z) - sigmoid(-z) = tanh(z / 2), times 2^512."""
+    series = am.add(am.exactly(np.ldexp(side.size, LIFT - 1)), am.exactly(np.ldexp(-(side.size**3) / 24, LIFT)))
+    return am.select(side.size < _SERIES, series, am.add(am.scale(side.far, LIFT), am.negate(side.near)))
+
+
+def _clipped_target_slope(side: _Side, gamma: float, weight: Number, am: Arithmetic) -> Array:
+    """Return w gamma Q^(gamma - 1) c tanh(z / 2), which may overflow: a clipped c does not fall with Q."""
+    lift = LIFT if gamma >= 1 else -LIFT
+    entropy = am.multiply_scaled(am.multiply(weight, _tilt(side, am)), side.entropy, -LIFT - side.scale)
+    power = exp_lifted(side.log_base, gamma - 1, am, lift)
+    overflows = ~(am.high(power) < 2.0**900)
+    product = am.multiply(
+        am.exactly(np.full_like(side.size, gamma)), am.multiply(where_or_zero(~overflows, power, am), entropy)
+    )
+    return np.where(overflows & (gamma > 0), np.inf, np.ldexp(am.high(product), -lift))

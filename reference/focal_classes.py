@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reference.doubledouble import Array
-from reference.focal import lifted_power
+from reference.focal import exp_lifted, lifted_power
 from reference.precision import Precision
 from reference.probability import (
     above_floor,
@@ -21,7 +21,7 @@ from reference.probability import (
     where_or_zero,
 )
 from reference.semantics import Semantics
-from reference.softmax import LIFT, LOWER, Arithmetic, Number, Terms, is_large, probabilities_of, softmax_terms
+from reference.softmax import LIFT, LOWER, WIDE, Arithmetic, Number, Terms, is_large, probabilities_of, softmax_terms
 
 
 class _Arguments(NamedTuple):
@@ -127,10 +127,11 @@ def categorical_focal_cross_entropy(
     each, weight = weighted(term, parts.logarithm, am), am.multiply(am.exactly(t), term)
     value = total_of(weighted(am.exactly(t), each, am), am)
 
-    own = where_or_zero(parts.inside, quotient(weight, parts.argument, am), am)
+    after = semantics.probability_sum == "renormalised_after_guard"
+    own = where_or_zero(parts.inside | after, quotient(weight, parts.argument, am), am)
     through = weighted(am.multiply(am.exactly(t), scale), _base_slope(without, parts.logarithm, gamma, am), am)
     through = where_or_zero(moves, through, am)
-    kept = where_or_zero(parts.inside, weight, am)
+    kept = where_or_zero(parts.inside | after, weight, am)
     if semantics.log_of_zero.endswith("add_1e-7"):
         kept = am.multiply(kept, am.divide(parts.share, parts.argument))
     slope = _sum_of_positive(own, through, am)
@@ -213,7 +214,8 @@ def generalized_cross_entropy(
     steep = am.select(
         finite, am.exp_scaled(am.multiply(rest, logarithm), 0), am.exactly(np.full_like(p, np.inf if q < 1 else 1.0))
     )
-    slope = where_or_zero(parts.inside, weighted(am.exactly(t), steep, am), am)
+    after = semantics.probability_sum == "renormalised_after_guard"
+    slope = where_or_zero(parts.inside | after, weighted(am.exactly(t), steep, am), am)
     gradient = _carried_back(slope, weighted(slope, parts.share, am), parts, p, semantics, am)
     results = value, gradient, am.high(each).copy()
     for result in results:
@@ -267,21 +269,25 @@ def categorical_focal_cross_entropy_with_logits(
         if semantics.focal_base == "guarded":
             base, moves = am.select(own, without, am.scale(complement(clipped, am), LIFT)), own
     factor = am.exactly(np.full_like(t, 1.0 if alpha is None else alpha))
-    power = am.multiply(factor, lifted_power(base, gamma, am))
+    power, share = lifted_power(base, gamma, am), _share_of_rest(terms, am)
+    if semantics.log_of_zero.startswith("clip") and semantics.focal_base == "as_given":
+        log_rest, share = _without_pivot(logits, terms, am)
+        power = am.select(terms.pivot, exp_lifted(log_rest, gamma, am), power)
+    power = am.multiply(factor, power)
     each = am.multiply_scaled(power, near, np.full(t.shape, -LIFT))  # times 2^scale
 
     row_scale = np.where(((scale == LOWER) & (t != 0)).any(-1), LOWER, LIFT)
     part = am.multiply_scaled(each, am.exactly(t), row_scale[:, None] - scale)
     value = np.ldexp(am.high(am.total(where_or_zero(t != 0, part, am))), -row_scale)
 
-    ratio = am.multiply_scaled(p, _over(where_or_zero(scale == LIFT, near, am), base, am), np.full(t.shape, -LIFT))
-    ratio = am.multiply(am.exactly(np.full_like(t, gamma)), where_or_zero(moves, ratio, am))
-    steady = where_or_zero(own, am.exactly(np.ones_like(t)), am)
-    slope = am.multiply(am.multiply(am.exactly(t), power), am.add(steady, ratio))
+    near = am.multiply(am.exactly(np.full_like(t, gamma)), where_or_zero(moves & (scale == LIFT), near, am))
+    slope = am.multiply(am.multiply(am.exactly(t), power), _own_slopes(terms, own, p, base, near, am))
     everyone = am.each(lambda part: part[:, None] + np.zeros_like(t), am.total(slope))
     unlift = np.full(t.shape, -LIFT)
     gradient = am.multiply_scaled(p, am.add(everyone, am.negate(slope)), unlift)
-    gradient = np.ldexp(am.high(am.add(gradient, am.negate(am.multiply_scaled(slope, without, unlift)))), -LIFT)
+    gradient = am.add(gradient, am.negate(am.multiply_scaled(slope, without, unlift)))
+    pivotal = am.multiply_scaled(am.multiply_scaled(am.multiply(am.exactly(t), power), near, unlift), p, unlift)
+    gradient = np.ldexp(am.high(am.add(gradient, _through_pivot(terms, pivotal, share, am))), -LIFT)
 
     target_gradient = np.ldexp(am.high(each), -scale)
     lost = masked & (am.high(factor) != 0)
@@ -301,8 +307,38 @@ def _log_of_softmax(terms: Terms, am: Arithmetic) -> tuple[Number, np.ndarray]:
     return am.add(am.scale(terms.distance, scale), where_or_zero(~wide, logarithm, am)), scale
 
 
-def _over(logarithm: Number, base: Number, am: Arithmetic) -> Number:
-    """Return -log p / (1 - p) of the lifted two, and its limit 1 where both are 0."""
-    usable = am.high(base) > 0
-    one = am.exactly(np.full_like(am.high(base), 2.0**LIFT))
-    return am.divide(am.select(usable, logarithm, one), am.select(usable, base, one))
+def _share_of_rest(terms: Terms, am: Arithmetic) -> Number:
+    """Return p_i / (1 - p) of the pivot's p, times 2^512; 0 where that is 0."""
+    rest = am.each(lambda part: part[:, None] + np.zeros(terms.pivot.shape), terms.rest)
+    usable = am.high(rest) > 0
+    share = am.divide(terms.others, am.select(usable, rest, am.exactly(np.ones(usable.shape))))
+    return am.scale(where_or_zero(usable, share, am), LIFT)
+
+
+def _without_pivot(logits: Array, terms: Terms, am: Arithmetic) -> tuple[Number, Number]:
+    """Return log(1 - p) of the pivot and `_share_of_rest`, whose 1 - p may be 0 even times 2^512: a clipped log p is not."""
+    others = np.where(terms.pivot | terms.undefined[:, None], -np.inf, logits)
+    rest = softmax_terms(others, terms.targets, am)
+    distance = am.total(am.select(rest.pivot & ~rest.undefined[:, None], terms.distance, am.exactly(np.zeros(others.shape))))
+    distance = am.select(rest.undefined | ~(am.high(distance) < WIDE), am.exactly(np.full(len(others), WIDE)), distance)
+    logarithm = am.add(am.scale(am.add(rest.log_total, am.negate(terms.log_total)), -LIFT), am.negate(distance))
+    share, _ = probabilities_of(rest, am)
+    share = am.select(rest.undefined[:, None] | rest.masked, am.exactly(np.zeros(others.shape)), share)
+    return am.each(lambda part: part[:, None] + np.zeros(others.shape), logarithm), share
+
+
+def _own_slopes(terms: Terms, own: np.ndarray, p: Number, base: Number, near: Number, am: Arithmetic) -> Number:
+    """Return 1 - gamma p log(p) / (1 - p), but 1 at the pivot, whose 1 - p may be 0; without the 1 where p is clipped."""
+    usable = ~terms.pivot & (am.high(base) > 0)
+    one = am.exactly(np.full(own.shape, 2.0**LIFT))
+    ratio = am.divide(am.select(usable, near, one), am.select(usable, base, one))
+    ratio = am.multiply_scaled(p, where_or_zero(usable, ratio, am), np.full(own.shape, -LIFT))
+    return am.add(where_or_zero(own, am.exactly(np.ones(own.shape)), am), ratio)
+
+
+def _through_pivot(terms: Terms, slope: Number, share: Number, am: Arithmetic) -> Number:
+    """Return the gradient through the pivot's 1 - p, given t (1 - p)^gamma gamma p log(p) and the share p_i / (1 - p) of each."""
+    slope = am.total(where_or_zero(terms.pivot, slope, am))
+    slope = am.each(lambda part: part[:, None] + np.zeros(terms.pivot.shape), slope)
+    others = am.multiply_scaled(slope, share, np.full(terms.pivot.shape, -LIFT))
+    return am.select(terms.pivot, am.negate(slope), others)

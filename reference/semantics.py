@@ -210,12 +210,17 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
             "int64": "int64; another is an error",
             "int64_uint8": "int64 and uint8; another is an error",
             "int32_int64": "int32 and int64; another is an error",
+            "not_int16": "any but int16, which is an error",
         },
     ),
     ChoicePoint(
         "label_column",
         "What are labels of shape (rows, 1)?",
-        {"error": "an error", "squeezed": "labels of shape (rows,)"},
+        {
+            "error": "an error",
+            "squeezed": "labels of shape (rows,)",
+            "every_pair": "each with every row: a loss for every pair of a row and a label, (rows, rows) of them",
+        },
     ),
     ChoicePoint(
         "mixed_dtype",

@@ -16,7 +16,13 @@ GRID = 16
 
 def label_dtypes(trial: Trial, batch: Batch) -> list[Judgement]:
     """Labels of every integer dtype give the same loss and gradient; the semantics says which dtypes are an error instead."""
-    accepted = {"any": LABEL_DTYPES, "int64": ("int64",), "int64_uint8": ("int64", "uint8"), "int32_int64": ("int32", "int64")}
+    accepted = {
+        "any": LABEL_DTYPES,
+        "int64": ("int64",),
+        "int64_uint8": ("int64", "uint8"),
+        "int32_int64": ("int32", "int64"),
+        "not_int16": ("uint8", "int8", "int32", "int64"),
+    }
     judgements = []
     for dtype in LABEL_DTYPES:
         answer = trial.call(batch.prediction, batch.target.astype(dtype))
@@ -32,7 +38,12 @@ def label_column(trial: Trial, batch: Batch) -> list[Judgement]:
     answer = trial.call(batch.prediction, batch.target[:, None].copy())
     if trial.semantics.label_column == "error":
         return [_error(batch, answer, "value for a column of labels")]
-    value = answer.outcome.value
+    value, expected = answer.outcome.value, trial.expect(batch)
+    if trial.semantics.label_column == "every_pair":
+        if value is None or value.shape != (batch.rows, batch.rows):
+            return [_error(batch, answer, "value for a column of labels")]
+        answer = replace(answer, outcome=replace(answer.outcome, value=np.diagonal(value)))
+        return [compare(batch, answer, "value", *expected.of("value"), name="value of a row and its own label")]
     if value is not None and value.shape == (batch.rows, 1):
         answer = replace(answer, outcome=replace(answer.outcome, value=value[:, 0]))
     return _as_usual(trial, batch, answer, "for a column of labels")

@@ -60,8 +60,6 @@ def semantics_of(binding):
     """What is documented, and what the source of Keras does besides: without it no gradient is right."""
     if LOSSES[binding.loss].prediction == "logit" or not binding.api.startswith("tf.keras"):
         return binding.semantics
-    if binding.api.startswith("tf.keras.backend.binary"):
-        return replace(binding.semantics, log_of_zero="add_1e-7")  # after a clip, which no worked example meets
     sums = {"categorical_cross_entropy": "renormalised", "sparse_categorical_cross_entropy": "renormalised_after_guard"}
     return replace(binding.semantics, log_of_zero="clip_1e-7", probability_sum=sums.get(binding.loss, "as_given"))
 

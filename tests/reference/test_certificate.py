@@ -14,27 +14,47 @@ from reference import doubledouble, evaluate, plain
 from reference.certificate import PATH, load_certificate
 from reference.evaluate import Evaluation
 from reference.losses import LOSSES
+from reference.options import Options
 from reference.semantics import MATHEMATICAL, Semantics
 from tests.reference import certify
-from tests.reference.certify import LIMIT, SHAPES, cases_of, quantities_of, regime_names
+from tests.reference.certify import LIMIT, cases_of, quantities_of, regime_names, rows_of
 from tests.reference.truth import Exact, truth
 
 QUESTIONS = [(loss, regime) for loss in LOSSES for regime in regime_names(loss)]
-GUARDED = [
-    (loss, regime, Semantics(log_of_zero=guard, probability_sum=whole))
-    for loss in LOSSES
-    if LOSSES[loss].prediction == "probability" and loss != "kl_divergence"
-    for guard in ("none", "floor_100", "clip_1e-7", "add_1e-7", "clip_then_add_1e-7")
-    for whole in ("as_given", "renormalised", "renormalised_after_guard")
-    if (whole == "as_given" if loss == "binary_cross_entropy" else guard != "floor_100")
-    for regime in regime_names(loss)
-    if (guard, whole) != ("none", "as_given")
-] + [
-    ("binary_cross_entropy", regime, Semantics(log_of_zero="floor_100", gradient_at_guard="floored_1e-12"))
-    for regime in regime_names("binary_cross_entropy")
-] + [
-    ("kl_divergence", regime, Semantics(divergence_guard="clip_both_1e-7")) for regime in regime_names("kl_divergence")
-]
+FOCAL = {
+    "binary_focal_cross_entropy": (
+        Semantics(log_of_zero="floor_100", gradient_at_guard="floored_1e-12"),
+        Semantics(log_of_zero="clip_1e-7", focal_base="guarded", focal_alpha="uniform"),
+    ),
+    "binary_focal_cross_entropy_with_logits": (Semantics(log_of_zero="clip_1e-7"), Semantics(focal_alpha="uniform")),
+    "categorical_focal_cross_entropy": (
+        Semantics(log_of_zero="clip_1e-7", focal_base="guarded"),
+        Semantics(log_of_zero="clip_1e-7", focal_base="guarded", probability_sum="renormalised"),
+    ),
+    "categorical_focal_cross_entropy_with_logits": (
+        Semantics(log_of_zero="clip_1e-7"),
+        Semantics(log_of_zero="clip_1e-7", focal_base="guarded"),
+    ),
+}
+"""What focal losses are asked under besides the guards of the logarithm."""
+GUARDED = (
+    [
+        (loss, regime, Semantics(log_of_zero=guard, probability_sum=whole))
+        for loss in LOSSES
+        if LOSSES[loss].prediction == "probability" and loss != "kl_divergence"
+        for guard in ("none", "floor_100", "clip_1e-7", "add_1e-7", "clip_then_add_1e-7")
+        for whole in ("as_given", "renormalised", "renormalised_after_guard")
+        if (guard != "floor_100" if LOSSES[loss].has_classes else whole == "as_given")
+        for regime in regime_names(loss)
+        if (guard, whole) != ("none", "as_given")
+    ]
+    + [
+        ("binary_cross_entropy", regime, Semantics(log_of_zero="floor_100", gradient_at_guard="floored_1e-12"))
+        for regime in regime_names("binary_cross_entropy")
+    ]
+    + [(loss, regime, semantics) for loss in FOCAL for semantics in FOCAL[loss] for regime in regime_names(loss)]
+    + [("kl_divergence", regime, Semantics(divergence_guard="clip_both_1e-7")) for regime in regime_names("kl_divergence")]
+)
 FEW = ((12, 2), (12, 10))
 """Shapes for what is asked of every regime besides the certificate."""
 PLAIN = 2.0**-43
@@ -48,7 +68,7 @@ SMALLEST_FLOAT32 = 2.0**-149
 def test_reference_is_within_the_limit(loss: str, regime: str):
     lines = certify.certify(loss, regime)
     assert [line.quantity for line in lines] == list(quantities_of(loss))
-    assert all(line.rows == sum(rows for rows, _ in SHAPES) for line in lines)
+    assert all(line.rows == rows_of(loss) for line in lines)
     assert [line for line in lines if not line.worst_ulp <= LIMIT] == []
 
 
@@ -62,8 +82,7 @@ def _short(item: object) -> str:
 
 
 def test_committed_certificate_has_every_line_once():
-    rows = sum(rows for rows, _ in SHAPES)
-    expected = [(loss, regime, quantity, rows) for loss, regime in QUESTIONS for quantity in quantities_of(loss)]
+    expected = [(loss, regime, quantity, rows_of(loss)) for loss, regime in QUESTIONS for quantity in quantities_of(loss)]
     lines = load_certificate()
     assert [(line["loss"], line["regime"], line["quantity"], line["rows"]) for line in lines] == expected, REGENERATE
     assert [line for line in lines if not line["worst_ulp"] <= LIMIT] == []
@@ -86,12 +105,15 @@ def test_committed_witnesses_show_their_errors_on_any_machine():
 
 def _worst_of_witness(line: dict) -> float:
     """Measure the row that a witness prints."""
-    printed = re.fullmatch(r"x = (.+?), (?:t =|label) (.+)", line["witness"])
+    printed = re.fullmatch(r"x = (.+?), (?:t =|label) (.+?)((?:, \w+ = [^,]+)*)", line["witness"])
     assert printed
-    x, t = (np.atleast_1d(np.array(ast.literal_eval(text.replace("inf", "1e999")))) for text in printed.groups())
-    batch = Batch("", line["loss"], "float64", x[None], t if t.dtype.kind == "i" else t[None], t, (line["regime"],))
+    x, t = (np.atleast_1d(np.array(ast.literal_eval(text.replace("inf", "1e999")))) for text in printed.groups()[:2])
+    options = Options(**{name: float(value) for name, value in re.findall(r"(\w+) = ([^,]+)", printed[3])})
+    target = t if t.dtype.kind == "i" else t[None]
+    batch = Batch("", line["loss"], "float64", x[None], target, t, (line["regime"],), options)
     exact = certify.truth_of_batch(batch, MATHEMATICAL)
-    measured = dict(certify.measure(batch, exact, evaluate.evaluate(line["loss"], batch.prediction, batch.target)))
+    got = evaluate.evaluate(line["loss"], batch.prediction, batch.target, options=options)
+    measured = dict(certify.measure(batch, exact, got))
     return round(float(measured[line["quantity"]].max()), 3)
 
 

@@ -179,7 +179,7 @@ def _sigmoid_of(x: arb) -> arb:
 
 def _softplus(x: arb) -> arb:
     """log(1 + exp(x)), its exponential never larger than 1."""
-    return (x if x > 0 else arb(0)) + (1 + (-abs(x)).exp()).log()
+    return (x if x > 0 else arb(0)) + (-abs(x)).exp().log1p()
 
 
 def _softmax(options: Options, logits: list[arb], targets: list[arb], semantics: Semantics) -> Row:
@@ -212,16 +212,13 @@ def _softmax(options: Options, logits: list[arb], targets: list[arb], semantics:
 def _softmax_of(logits: list[arb]) -> tuple[list[arb], list[arb], list[arb], arb]:
     """p, 1 - p and -log p of softmax, and log sum exp(x)."""
     largest = max(logits, key=float)
+    pivot = logits.index(largest)
     exponentials = [arb(0) if x == -INFINITY else (x - largest).exp() for x in logits]
-    whole = sum(exponentials, arb(0))
-    log_whole = whole.log()
-    others = (
-        [sum(exponentials[:k] + exponentials[k + 1 :], arb(0)) for k in range(len(logits))]
-        if len(logits) < 50
-        else [whole - e for e in exponentials]
-    )
+    rest = sum((e for k, e in enumerate(exponentials) if k != pivot), arb(0))
+    whole, log_whole = 1 + rest, rest.log1p()
+    others = [rest if k == pivot else whole - e for k, e in enumerate(exponentials)]
     logs = [INFINITY if x == -INFINITY else log_whole - (x - largest) for x in logits]
-    return [e / whole for e in exponentials], [rest / whole for rest in others], logs, largest + log_whole
+    return [e / whole for e in exponentials], [other / whole for other in others], logs, largest + log_whole
 
 
 def _poly(options: Options, logits: list[arb], targets: list[arb], semantics: Semantics) -> Row:
@@ -340,7 +337,7 @@ def _focal_element(
     moves: arb,
     semantics: Semantics,
 ) -> tuple[arb, arb, arb, arb, arb, arb]:
-    """One outcome by the product rule: p and 1 - p of ``base`` have the derivatives +-``moves``; slopes come with their scale."""
+    """One outcome by the product rule: p and 1 - p of ``base`` have the derivatives +-``moves``; slopes have their scale."""
     gamma, (p, q) = arb(GAMMA if options.gamma is None else options.gamma), base
     alpha, turned = arb(1 if options.alpha is None else options.alpha), arb(0)
     weight = alpha
@@ -415,7 +412,9 @@ def _of_classes(
     mean = sum((slope * p for slope, p in zip(slopes, shares, strict=True)), arb(0))
     last = inside if after else [arb(1)] * len(slopes)
     gradient = [i * (mean - slope) / whole for slope, i in zip(slopes, last, strict=True)]
-    return Row([value], gradient, logarithms, [i * (mean + slope) / whole for slope, i in zip(slopes, last, strict=True)])
+    terms = sum((abs(slope) * p for slope, p in zip(slopes, shares, strict=True)), arb(0))
+    sizes = [i * (terms + abs(slope)) / whole for slope, i in zip(slopes, last, strict=True)]
+    return Row([value], gradient, logarithms, sizes)
 
 
 def _softmax_focal(options: Options, logits: list[arb], targets: list[arb], semantics: Semantics) -> Row:
@@ -434,14 +433,15 @@ def _softmax_focal(options: Options, logits: list[arb], targets: list[arb], sema
         terms.append(alpha * _power(base, gamma) * log)
         through = arb(0) if p == 0 else moves * steep * p * log
         slopes.append(-alpha * t * (inside * _power(base, gamma) + through))
-    common = sum(slopes, arb(0))
-    sizes = sum((abs(slope) for slope in slopes), arb(0))
-    quads = list(zip(slopes, shares, strict=True))
+    steepest = max(range(len(slopes)), key=lambda k: abs(slopes[k]))
+    beside = sum((slope for k, slope in enumerate(slopes) if k != steepest), arb(0))
+    others = [beside if k == steepest else beside + slopes[steepest] - slope for k, slope in enumerate(slopes)]
+    quads = list(zip(slopes, shares, rests, others, strict=True))
     return Row(
         [sum((_times(t, term) for t, term in zip(targets, terms, strict=True)), arb(0))],
-        [slope - p * common for slope, p in quads],
+        [slope * rest - p * other for slope, p, rest, other in quads],
         terms,
-        [abs(slope) + p * sizes for slope, p in quads],
+        [abs(slope) * rest + p * abs(other) for slope, p, rest, other in quads],
     )
 
 
