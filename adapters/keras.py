@@ -54,9 +54,13 @@ framework = Keras()
 
 _LOSSES = "https://keras.io/api/losses/probabilistic_losses/#"
 _OPS = "https://keras.io/api/ops/nn/#"
-_FLOATX = Semantics(computation_dtype="float32")
+REDUCTIONS = {"none": "none", "sum": "sum", "mean": "sum_over_batch_size", "weighted_mean": "mean_with_sample_weight"}
+_OVER_ALL = Semantics(mean_divisor="rows")
+"""The loss classes: "sum_over_batch_size" sums the losses "and divides by the sample size"."""
+_ROW_MEAN_OVER_ALL = Semantics(loss_shape="row_mean", mean_divisor="rows")
+_FLOATX = Semantics(computation_dtype="float32", mean_divisor="rows")
 """The loss classes: "dtype: The dtype of the loss's computations. Defaults to None, which means using floatx()"."""
-_FLOATX_ROW_MEAN = Semantics(computation_dtype="float32", loss_shape="row_mean")
+_FLOATX_ROW_MEAN = Semantics(computation_dtype="float32", loss_shape="row_mean", mean_divisor="rows")
 _ROW_MEAN = Semantics(loss_shape="row_mean")
 """binary_crossentropy: "axis: The axis along which the mean is computed. Defaults to -1"."""
 
@@ -80,26 +84,30 @@ _OF_SOFTMAX = _SOFTMAX if _backend == "tensorflow" else Grade("log_quotient", "l
 @implements(
     "binary_cross_entropy",
     api="keras.losses.BinaryCrossentropy",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "label_smoothing"),
+    reductions=tuple(REDUCTIONS),
     semantics=_FLOATX_ROW_MEAN,
     grade=_BINARY,
     documentation=_LOSSES + "binarycrossentropy-class",
 )
-def binary_class(probabilities, targets, *, reduction):
-    return keras.losses.BinaryCrossentropy(reduction=reduction)(targets, probabilities)
+def binary_class(probabilities, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
+    loss = keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction])
+    return loss(targets, probabilities, sample_weight=sample_weight)
 
 
 @implements(
     "binary_cross_entropy",
     api="keras.losses.BinaryCrossentropy(dtype=p.dtype)",
-    options=("reduction",),
-    semantics=_ROW_MEAN,
+    options=("reduction", "sample_weight", "label_smoothing"),
+    reductions=tuple(REDUCTIONS),
+    semantics=_ROW_MEAN_OVER_ALL,
     grade=_BINARY,
     documentation=_LOSSES + "binarycrossentropy-class",
 )
-def binary_class_in_dtype(probabilities, targets, *, reduction):
+def binary_class_in_dtype(probabilities, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
     dtype = keras.backend.standardize_dtype(probabilities.dtype)
-    return keras.losses.BinaryCrossentropy(reduction=reduction, dtype=dtype)(targets, probabilities)
+    loss = keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction], dtype=dtype)
+    return loss(targets, probabilities, sample_weight=sample_weight)
 
 
 @implements(
@@ -126,23 +134,27 @@ def binary_op(probabilities, targets):
 @implements(
     "categorical_cross_entropy",
     api="keras.losses.CategoricalCrossentropy",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "label_smoothing"),
+    reductions=tuple(REDUCTIONS),
     semantics=_FLOATX,
     documentation=_LOSSES + "categoricalcrossentropy-class",
 )
-def categorical_class(probabilities, targets, *, reduction):
-    return keras.losses.CategoricalCrossentropy(reduction=reduction)(targets, probabilities)
+def categorical_class(probabilities, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction])
+    return loss(targets, probabilities, sample_weight=sample_weight)
 
 
 @implements(
     "categorical_cross_entropy",
     api="keras.losses.CategoricalCrossentropy(dtype=p.dtype)",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "label_smoothing"),
+    reductions=tuple(REDUCTIONS),
     documentation=_LOSSES + "categoricalcrossentropy-class",
 )
-def categorical_class_in_dtype(probabilities, targets, *, reduction):
+def categorical_class_in_dtype(probabilities, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
     dtype = keras.backend.standardize_dtype(probabilities.dtype)
-    return keras.losses.CategoricalCrossentropy(reduction=reduction, dtype=dtype)(targets, probabilities)
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction], dtype=dtype)
+    return loss(targets, probabilities, sample_weight=sample_weight)
 
 
 @implements(
@@ -166,23 +178,27 @@ def categorical_op(probabilities, targets):
 @implements(
     "sparse_categorical_cross_entropy",
     api="keras.losses.SparseCategoricalCrossentropy",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "ignore_index"),
+    reductions=tuple(REDUCTIONS),
     semantics=_FLOATX,
     documentation=_LOSSES + "sparsecategoricalcrossentropy-class",
 )
-def sparse_class(probabilities, labels, *, reduction):
-    return keras.losses.SparseCategoricalCrossentropy(reduction=reduction)(labels, probabilities)
+def sparse_class(probabilities, labels, *, reduction, sample_weight=None, ignore_index=None):
+    loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=ignore_index, reduction=REDUCTIONS[reduction])
+    return loss(labels, probabilities, sample_weight=sample_weight)
 
 
 @implements(
     "sparse_categorical_cross_entropy",
     api="keras.losses.SparseCategoricalCrossentropy(dtype=p.dtype)",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "ignore_index"),
+    reductions=tuple(REDUCTIONS),
     documentation=_LOSSES + "sparsecategoricalcrossentropy-class",
 )
-def sparse_class_in_dtype(probabilities, labels, *, reduction):
+def sparse_class_in_dtype(probabilities, labels, *, reduction, sample_weight=None, ignore_index=None):
     dtype = keras.backend.standardize_dtype(probabilities.dtype)
-    return keras.losses.SparseCategoricalCrossentropy(reduction=reduction, dtype=dtype)(labels, probabilities)
+    loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=ignore_index, reduction=REDUCTIONS[reduction], dtype=dtype)
+    return loss(labels, probabilities, sample_weight=sample_weight)
 
 
 @implements(
@@ -206,26 +222,32 @@ def sparse_op(probabilities, labels):
 @implements(
     "sigmoid_cross_entropy_with_logits",
     api="keras.losses.BinaryCrossentropy(from_logits=True)",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "label_smoothing"),
+    reductions=tuple(REDUCTIONS),
     semantics=_FLOATX_ROW_MEAN,
     grade=_SIGMOID,
     documentation=_LOSSES + "binarycrossentropy-class",
 )
-def binary_class_with_logits(logits, targets, *, reduction):
-    return keras.losses.BinaryCrossentropy(from_logits=True, reduction=reduction)(targets, logits)
+def binary_class_with_logits(logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
+    loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction])
+    return loss(targets, logits, sample_weight=sample_weight)
 
 
 @implements(
     "sigmoid_cross_entropy_with_logits",
     api="keras.losses.BinaryCrossentropy(from_logits=True, dtype=x.dtype)",
-    options=("reduction",),
-    semantics=_ROW_MEAN,
+    options=("reduction", "sample_weight", "label_smoothing"),
+    reductions=tuple(REDUCTIONS),
+    semantics=_ROW_MEAN_OVER_ALL,
     grade=_SIGMOID,
     documentation=_LOSSES + "binarycrossentropy-class",
 )
-def binary_class_with_logits_in_dtype(logits, targets, *, reduction):
+def binary_class_with_logits_in_dtype(logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
     dtype = keras.backend.standardize_dtype(logits.dtype)
-    return keras.losses.BinaryCrossentropy(from_logits=True, reduction=reduction, dtype=dtype)(targets, logits)
+    loss = keras.losses.BinaryCrossentropy(
+        from_logits=True, label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction], dtype=dtype
+    )
+    return loss(targets, logits, sample_weight=sample_weight)
 
 
 @implements(
@@ -263,25 +285,34 @@ def binary_op_of_activation(logits, targets):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="keras.losses.CategoricalCrossentropy(from_logits=True)",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "label_smoothing"),
+    reductions=tuple(REDUCTIONS),
     semantics=_FLOATX,
     grade=_SOFTMAX,
     documentation=_LOSSES + "categoricalcrossentropy-class",
 )
-def categorical_class_with_logits(logits, targets, *, reduction):
-    return keras.losses.CategoricalCrossentropy(from_logits=True, reduction=reduction)(targets, logits)
+def categorical_class_with_logits(logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
+    loss = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction]
+    )
+    return loss(targets, logits, sample_weight=sample_weight)
 
 
 @implements(
     "softmax_cross_entropy_with_logits",
     api="keras.losses.CategoricalCrossentropy(from_logits=True, dtype=x.dtype)",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "label_smoothing"),
+    reductions=tuple(REDUCTIONS),
+    semantics=_OVER_ALL,
     grade=_SOFTMAX,
     documentation=_LOSSES + "categoricalcrossentropy-class",
 )
-def categorical_class_with_logits_in_dtype(logits, targets, *, reduction):
+def categorical_class_with_logits_in_dtype(logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
     dtype = keras.backend.standardize_dtype(logits.dtype)
-    return keras.losses.CategoricalCrossentropy(from_logits=True, reduction=reduction, dtype=dtype)(targets, logits)
+    loss = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction], dtype=dtype
+    )
+    return loss(targets, logits, sample_weight=sample_weight)
 
 
 @implements(
@@ -318,25 +349,34 @@ def categorical_op_of_activation(logits, targets):
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="keras.losses.SparseCategoricalCrossentropy(from_logits=True)",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "ignore_index"),
+    reductions=tuple(REDUCTIONS),
     semantics=_FLOATX,
     grade=_SOFTMAX,
     documentation=_LOSSES + "sparsecategoricalcrossentropy-class",
 )
-def sparse_class_with_logits(logits, labels, *, reduction):
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)(labels, logits)
+def sparse_class_with_logits(logits, labels, *, reduction, sample_weight=None, ignore_index=None):
+    loss = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, ignore_class=ignore_index, reduction=REDUCTIONS[reduction]
+    )
+    return loss(labels, logits, sample_weight=sample_weight)
 
 
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype=x.dtype)",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "ignore_index"),
+    reductions=tuple(REDUCTIONS),
+    semantics=_OVER_ALL,
     grade=_SOFTMAX,
     documentation=_LOSSES + "sparsecategoricalcrossentropy-class",
 )
-def sparse_class_with_logits_in_dtype(logits, labels, *, reduction):
+def sparse_class_with_logits_in_dtype(logits, labels, *, reduction, sample_weight=None, ignore_index=None):
     dtype = keras.backend.standardize_dtype(logits.dtype)
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction, dtype=dtype)(labels, logits)
+    loss = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, ignore_class=ignore_index, reduction=REDUCTIONS[reduction], dtype=dtype
+    )
+    return loss(labels, logits, sample_weight=sample_weight)
 
 
 @implements(

@@ -31,8 +31,13 @@ LARGE = 2.0**1000
 class Near(NamedTuple):
     """A number of a known size, not negative, and the error with which it is computed."""
 
-    size: Array | float
-    error: Array | float
+    size: Array
+    error: Array
+
+
+def number(size: float, error: float = 0.0) -> Near:
+    """Return one number for all."""
+    return Near(np.asarray(size, np.float64), np.asarray(error, np.float64))
 
 
 def times(*factors: Near) -> Near:
@@ -121,7 +126,7 @@ def _bounds_of(parts: _Factors, value: Array, gradient: Array, precision: Precis
     value_bound = of_value.error + 2 * u * np.abs(value) + flushed
 
     own, through = times(parts.weight, parts.power, parts.entropy_slope), times(parts.weight, parts.through)
-    pieces = times(parts.weight, parts.power, Near(parts.entropy_pieces, 0.0)).size
+    pieces = times(parts.weight, parts.power, Near(parts.entropy_pieces, np.zeros_like(parts.entropy_pieces))).size
     gradient_bound = own.error + through.error + 2 * u * pieces + 5 * u * through.size + u * np.abs(gradient)
     gradient_bound = gradient_bound + flushed * (1 + parts.entropy_pieces)
 
@@ -187,7 +192,7 @@ def binary_focal_bounds(
         np.minimum(pieces, LARGE),
         times(steep, turn),
         Near(np.abs(opposed), errors[2]),
-        times(steep, Near(np.abs(1 - 2 * chance), 2 * u)),
+        times(steep, Near(np.abs(1 - 2 * chance), np.full_like(p, 2 * u))),
     )
     return _bounds_of(factors, value, gradient, precision)
 
@@ -198,7 +203,7 @@ def focal_powers(base: Near, gamma: float, precision: Precision) -> tuple[Near, 
     if gamma == 0:
         return whole, Near(np.zeros_like(base.size), np.zeros_like(base.size))
     slope = power(base, gamma - 1, precision, inexact=is_rounded(gamma, 1, precision))
-    return whole, times(Near(gamma, precision.u * gamma), slope)
+    return whole, times(number(gamma, precision.u * gamma), slope)
 
 
 def _base_of_probability(p: Array, t: Array, form: str, precision: Precision, roundings: int) -> Near:
@@ -274,7 +279,7 @@ def sigmoid_focal_bounds(
         lost = base < precision.smallest  # there c / Q is 1, and c may have been flushed to zero
         known = np.where(lost, 1.0, base)
         ratio = Near(np.where(lost, 1.0, capped.size / known), np.where(lost, 1.0, capped.error / known))
-        focal = times(Near(gamma, u * gamma), _powers_in_logs(log_base, logs, gamma, precision))
+        focal = times(number(gamma, u * gamma), _powers_in_logs(log_base, logs, gamma, precision))
         slack = size + (2 + LOG1P_ERROR + EXP_ERROR) * l1 + EXP_ERROR + 6 + soft * (size + EXP_ERROR + 4)
         turn = Near(np.abs(first * q - (1 - first) * p), u * (first * q + (1 - first) * p) * slack)
         through, tilted = times(focal, capped, turn), times(focal, ratio, Near(np.abs(1 - 2 * p), u * slack + logs))

@@ -94,7 +94,7 @@ def evaluate(
 
 
 def _weighed(plain: Evaluation, problem: Problem, semantics: Semantics, *, soft: bool) -> Evaluation:
-    """Return the evaluation of a problem with its rows and targets weighed; dropped rows are multiplied by 0 where they stay."""
+    """Return the evaluation of a problem with rows and targets weighed; dropped rows are multiplied by 0 where they stay."""
     factor = problem.factor[:, None]
     value = plain.value * (problem.factor if plain.value.ndim == 1 else factor)
     gradient = plain.gradient * factor

@@ -118,7 +118,7 @@ def categorical_focal_cross_entropy(
 
     Source: Lin, Goyal, Girshick, He and Dollar, "Focal loss for dense object detection", ICCV (2017), section 3.2.
     """
-    undefined = np.isnan(probabilities).any(-1) | ~np.isfinite(targets).all(-1)
+    undefined = np.asarray(np.isnan(probabilities).any(-1) | ~np.isfinite(targets).all(-1))
     p, t = np.where(undefined[:, None], 0.5, probabilities), np.where(undefined[:, None], 0.0, targets)
     parts = _arguments_of(p, semantics, precision, am)
     without, moves = _focal_base(parts, semantics, precision, am)
@@ -127,11 +127,11 @@ def categorical_focal_cross_entropy(
     each, weight = weighted(term, parts.logarithm, am), am.multiply(am.exactly(t), term)
     value = total_of(weighted(am.exactly(t), each, am), am)
 
-    after = semantics.probability_sum == "renormalised_after_guard"
-    own = where_or_zero(parts.inside | after, quotient(weight, parts.argument, am), am)
+    within = np.ones_like(parts.inside) if semantics.probability_sum == "renormalised_after_guard" else parts.inside
+    own = where_or_zero(within, quotient(weight, parts.argument, am), am)
     through = weighted(am.multiply(am.exactly(t), scale), _base_slope(without, parts.logarithm, gamma, am), am)
     through = where_or_zero(moves, through, am)
-    kept = where_or_zero(parts.inside | after, weight, am)
+    kept = where_or_zero(within, weight, am)
     if semantics.log_of_zero.endswith("add_1e-7"):
         kept = am.multiply(kept, am.divide(parts.share, parts.argument))
     slope = _sum_of_positive(own, through, am)
@@ -201,7 +201,7 @@ def generalized_cross_entropy(
     Source: Zhang and Sabuncu, "Generalized cross entropy loss for training deep neural networks with noisy labels",
     NeurIPS (2018), equation 6.
     """
-    undefined = np.isnan(probabilities).any(-1) | ~np.isfinite(targets).all(-1)
+    undefined = np.asarray(np.isnan(probabilities).any(-1) | ~np.isfinite(targets).all(-1))
     p, t = np.where(undefined[:, None], 0.5, probabilities), np.where(undefined[:, None], 0.0, targets)
     parts = _arguments_of(p, semantics, precision, am)
     exponent = am.exactly(np.full_like(p, q))
@@ -214,8 +214,8 @@ def generalized_cross_entropy(
     steep = am.select(
         finite, am.exp_scaled(am.multiply(rest, logarithm), 0), am.exactly(np.full_like(p, np.inf if q < 1 else 1.0))
     )
-    after = semantics.probability_sum == "renormalised_after_guard"
-    slope = where_or_zero(parts.inside | after, weighted(am.exactly(t), steep, am), am)
+    within = np.ones_like(parts.inside) if semantics.probability_sum == "renormalised_after_guard" else parts.inside
+    slope = where_or_zero(within, weighted(am.exactly(t), steep, am), am)
     gradient = _carried_back(slope, weighted(slope, parts.share, am), parts, p, semantics, am)
     results = value, gradient, am.high(each).copy()
     for result in results:
@@ -337,7 +337,7 @@ def _own_slopes(terms: Terms, own: np.ndarray, p: Number, base: Number, near: Nu
 
 
 def _through_pivot(terms: Terms, slope: Number, share: Number, am: Arithmetic) -> Number:
-    """Return the gradient through the pivot's 1 - p, given t (1 - p)^gamma gamma p log(p) and the share p_i / (1 - p) of each."""
+    """Return the gradient through the pivot's 1 - p, given t (1 - p)^gamma gamma p log(p) and each p_i / (1 - p)."""
     slope = am.total(where_or_zero(terms.pivot, slope, am))
     slope = am.each(lambda part: part[:, None] + np.zeros(terms.pivot.shape), slope)
     others = am.multiply_scaled(slope, share, np.full(terms.pivot.shape, -LIFT))

@@ -218,7 +218,7 @@ LOSSES: dict[str, Loss] = {
             "any",
             "log_space",
             ("split", "fold", "pair", "log_space"),
-            ("auto", "direct", "pair", "log_space"),
+            ("auto", "direct", "pair", "lse", "log_space"),
             options=("sample_weight", "mask", "label_smoothing", "alpha", "gamma"),
         ),
         Loss(

@@ -132,7 +132,7 @@ def plain_problem(spec: Loss, x: Array, target: NDArray, options: Options, seman
         weight = weight * class_weight[np.clip(labels, 0, classes - 1)]
     exact, roundings = None, 0
     if options.label_smoothing is not None:
-        exact, roundings = _smoothed(spec, target, x.shape, options), 3
+        exact, roundings = _smoothed(spec, target, x.shape, options), 3 if options.label_smoothing else 0
         slope = slope * (1 - options.label_smoothing)
     if class_weight is not None and (exact is not None or labels is None) and semantics.class_weight_of == "term":
         exact = multiply(exactly(target) if exact is None else exact, exactly(np.broadcast_to(class_weight, x.shape)))

@@ -11,7 +11,7 @@ from conformance.tables import table
 from conformance.trial import Trial, float64
 from reference.bounds import reduced_bound, reduced_gradient_bound
 from reference.losses import LOSSES
-from reference.options import NONE, Options
+from reference.options import NONE
 from reference.reductions import divisor, reduced
 
 CLASS_AXIS = 1
@@ -83,7 +83,7 @@ def wrong_length(trial: Trial, batch: Batch) -> list[Judgement]:
     judgements = []
     for name in sorted(set(lengths) & set(trial.binding.options)):
         weights = np.ones(lengths[name] + 1, np.bool_ if name == "mask" else batch.dtype)
-        answer = trial.call(batch.prediction, batch.target, options=Options(**{name: weights}))
+        answer = trial.call(batch.prediction, batch.target, options=replace(NONE, **{name: weights}))
         error = answer.outcome.error
         got = error or float64(answer.outcome.value)
         judgements.append(decide(bool(error), batch, answer, f"value for {name} of length {len(weights)}", got, "an error"))

@@ -10,7 +10,6 @@ from tests.conformance.option_twins import (
     class_weighted,
     divisor,
     kept_rows,
-    log_probabilities,
     row_weights,
     sigmoid,
     sigmoid_loss,
@@ -246,9 +245,7 @@ def smoothing_lost_under_mean(logits, targets, *, reduction, **given):
 @softmax(api="mutant: smoothing of ten classes")
 def smoothing_of_default_classes(logits, targets, *, reduction, **given):
     """The mass is spread over one class more than there are."""
-    return softmax_loss(
-        logits, targets, reduction, given, smoothing(lambda t, there, e: (1 - e) * t + e / (t.shape[-1] + 1))
-    )
+    return softmax_loss(logits, targets, reduction, given, smoothing(lambda t, there, e: (1 - e) * t + e / (t.shape[-1] + 1)))
 
 
 # Sample weights, masks, classes that are not there
@@ -299,9 +296,7 @@ def sample_weights_by_column(logits, targets, *, reduction, **given):
 @softmax(api="mutant: masked rows counted in the mean")
 def masked_counted(logits, targets, *, reduction, **given):
     """The mean divides by all rows, masked or not."""
-    everyone = replace(
-        SOUND, divide=lambda losses, labels, kept, given: divisor(losses, labels, torch.ones_like(kept), given)
-    )
+    everyone = replace(SOUND, divide=lambda losses, labels, kept, given: divisor(losses, labels, torch.ones_like(kept), given))
     return softmax_loss(logits, targets, reduction, given, everyone)
 
 

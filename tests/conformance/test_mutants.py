@@ -12,18 +12,27 @@ from conformance.expectations import Expectations
 from conformance.profiles import PROFILES
 from reports.record import FAILING, Record
 from tests.conformance.mutants import MUTANTS
+from tests.conformance.option_mutants import OPTION_MUTANTS
+from tests.conformance.option_twins import OPTION_TWINS
 from tests.conformance.twins import TWINS
 
 CAUGHT_FIRST = (30, 31, 28, 16, 8, 10, 32, 24, 14, 5, 6)
 """Clauses that are quick to ask and catch much: a mutant is caught sooner, and what catches it is the same."""
 
 
+ABOUT_OPTIONS = 34
+"""The number of the first clause about options."""
+
+
 def examine(binding: Binding, dtypes: tuple[str, ...]) -> Iterator[Record]:
-    """Ask everything that the default profile asks of one binding alone."""
+    """Ask everything that the default profile asks of one binding alone; about its options first, if it has any."""
     adapter = Adapter("mutants", "mutants", framework, (binding,))
     examination = Examination(adapter, "cpu", PROFILES["default"], Expectations((), {}))
     asked = [question for question in questions(adapter) if question.dtype in dtypes]
-    for question in sorted(asked, key=_cost):
+    with_options = set(binding.options) > {"reduction"}
+    for question in sorted(
+        asked, key=lambda question: (with_options and question.clause.number < ABOUT_OPTIONS, _cost(question))
+    ):
         yield answer(examination, question).record
 
 
@@ -32,7 +41,7 @@ def _cost(question: Question) -> int:
     return CAUGHT_FIRST.index(number) if number in CAUGHT_FIRST else len(CAUGHT_FIRST) + number
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda binding: binding.api)
+@pytest.mark.parametrize("mutant", MUTANTS + OPTION_MUTANTS, ids=lambda binding: binding.api)
 def test_mutant_is_caught(mutant: Binding) -> None:
     caught = next((record for record in examine(mutant, ("float32", "float64")) if record.verdict in FAILING), None)
     assert caught is not None, f"no clause of the default profile catches {mutant.api}"
@@ -40,7 +49,7 @@ def test_mutant_is_caught(mutant: Binding) -> None:
     assert "could not be answered" not in caught.reason
 
 
-@pytest.mark.parametrize("twin", TWINS, ids=lambda binding: binding.api)
+@pytest.mark.parametrize("twin", TWINS + OPTION_TWINS, ids=lambda binding: binding.api)
 def test_sound_twin_conforms(twin: Binding) -> None:
     news = [f"{r.clause} {r.dtype}: {r.finding}" for r in examine(twin, ("float32", "float64")) if r.verdict in FAILING]
     assert news == []
@@ -48,3 +57,4 @@ def test_sound_twin_conforms(twin: Binding) -> None:
 
 def test_there_are_enough_mutants() -> None:
     assert len(MUTANTS) >= 30
+    assert len(OPTION_MUTANTS) >= 40

@@ -175,9 +175,9 @@ def test_a_doubled_loss_is_beyond_the_bound_of_every_setting():
     for loss, spec in LOSSES.items():
         for case in option_cases(loss):
             batch = fill(case, "float32")
-            how = {"options": batch.options, "precision": "float32"}
-            got = evaluate(loss, batch.prediction, batch.target, **how)
-            bounds = error_bounds(loss, batch.prediction, batch.target, got, grade=spec.default_grade, **how)
+            x, t, options = batch.prediction, batch.target, batch.options
+            got = evaluate(loss, x, t, options=options, precision="float32")
+            bounds = error_bounds(loss, x, t, got, options=options, grade=spec.default_grade, precision="float32")
             usual = np.isfinite(got.value) & (np.abs(got.value) > 1e-3)
             assert (np.abs(got.value) > bounds.value)[usual].all(), case.id
             assert np.isfinite(bounds.value).all() and np.isfinite(bounds.gradient).all()

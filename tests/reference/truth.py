@@ -441,7 +441,7 @@ def _softmax_focal(options: Options, logits: list[arb], targets: list[arb], sema
         [sum((_times(t, term) for t, term in zip(targets, terms, strict=True)), arb(0))],
         [slope * rest - p * other for slope, p, rest, other in quads],
         terms,
-        [abs(slope) * rest + p * abs(other) for slope, p, rest, other in quads],
+        [abs(slope) + p * abs(beside + slopes[steepest]) for slope, p, _, _ in quads],
     )
 
 
