@@ -98,7 +98,7 @@ def implements(
     ):
         for name in names:
             if name not in allowed:
-                raise ValueError(f"{name!r} is not {kind} of {loss}: use one of {', '.join(allowed)}")
+                raise ValueError(f"{name!r} is no {kind} of {loss}: use one of {', '.join(allowed)}")
     reductions = reductions if "reduction" in options else ("none",)
     grade = grade or spec.default_grade
     for form, known in ((grade.value, spec.value_forms), (grade.gradient, spec.gradient_forms)):

@@ -391,3 +391,26 @@ def softplus_of_margin(logits, signs):
 )
 def mean_of_sigmoid_binary_cross_entropy(logits, targets, *, class_weight=1.0):
     return jnp.mean(class_weight * optax.losses.sigmoid_binary_cross_entropy(logits, targets), axis=-1)
+
+
+@implements(
+    "binary_focal_cross_entropy_with_logits",
+    api="optax.losses.sigmoid_focal_loss",
+    options=("alpha", "gamma"),
+    grade=Grade("log_space", "log_space"),
+    documentation=OPTAX_LOSSES,
+)
+def sigmoid_focal_loss(logits, targets, *, alpha=None, gamma=2.0):
+    return optax.losses.sigmoid_focal_loss(logits, targets, alpha=alpha, gamma=gamma)
+
+
+@implements(
+    "poly_loss_cross_entropy",
+    api="optax.losses.poly_loss_cross_entropy",
+    options=("epsilon", "where", "class_axis"),
+    semantics=Semantics(masked_class="nan"),
+    grade=LOG_SOFTMAX,
+    documentation=OPTAX_LOSSES,
+)
+def poly_loss_cross_entropy(logits, targets, *, epsilon=2.0, where=None, class_axis=-1):
+    return optax.losses.poly_loss_cross_entropy(logits, targets, epsilon=epsilon, axis=class_axis, where=where)

@@ -18,4 +18,4 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     shifted = logits - logits.detach().amax(-1, keepdim=True)
     top = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, logits.argmax(-1, keepdim=True), True)
     others = torch.where(top, shifted.expm1(), shifted.exp()).sum(-1)
-    return torch.log1p(others) - shifted.gather(-1, labels[:, None])[:, 0]
+    return torch.log1p(others) - shifted.gather(-1, labels[:, None].long())[:, 0]

@@ -17,7 +17,7 @@ FRAMEWORK_MODULES = {"adapters/pytorch.py", "adapters/tensorflow.py", "adapters/
 
 MAY_IMPORT = {
     "reference": {"reference"},
-    "adapters": {"adapters", "reference.losses", "reference.semantics"},
+    "adapters": {"adapters", "reference.losses", "reference.options", "reference.semantics"},
     "conformance": {"conformance", "adapters", "reference", "reports.record"},
     "reports": {"reports"},
 }

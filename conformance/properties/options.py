@@ -1,6 +1,7 @@
 """Options: value and gradients under every option and pair of options, and the relations between calls that differ in one."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def wrong_length(trial: Trial, batch: Batch) -> list[Judgement]:
     lengths = {"class_weight": classes, "pos_weight": classes, "sample_weight": rows, "mask": rows}
     judgements = []
     for name in sorted(set(lengths) & set(trial.binding.options)):
-        weights = np.ones(lengths[name] + 1, np.bool_ if name == "mask" else batch.dtype)
+        weights: Any = np.ones(lengths[name] + 1, np.bool_ if name == "mask" else batch.dtype)
         answer = trial.call(batch.prediction, batch.target, options=replace(NONE, **{name: weights}))
         error = answer.outcome.error
         got = error or float64(answer.outcome.value)

@@ -126,7 +126,10 @@ def test_module_imports_go_by_the_names_they_bind() -> None:
     ("words", "message"),
     [
         ({"loss": "cross_entropy"}, "'cross_entropy' is not a loss of the specification: use one of binary_cross_entropy, "),
-        ({"options": ("weight",)}, "'weight' is not an option: use one of reduction"),
+        (
+            {"options": ("weight",)},
+            "'weight' is no option of sparse_softmax_.*: use one of reduction, class_axis, ",
+        ),
         ({"grade": Grade("best", "lse")}, "'best' is not a sound form of sparse_softmax_.*: use one of plain, log1p, lse"),
         (
             {"grade": Grade("lse", "best")},

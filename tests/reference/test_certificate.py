@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from decimal import Decimal, localcontext
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,7 +109,8 @@ def _worst_of_witness(line: dict) -> float:
     printed = re.fullmatch(r"x = (.+?), (?:t =|label) (.+?)((?:, \w+ = [^,]+)*)", line["witness"])
     assert printed
     x, t = (np.atleast_1d(np.array(ast.literal_eval(text.replace("inf", "1e999")))) for text in printed.groups()[:2])
-    options = Options(**{name: float(value) for name, value in re.findall(r"(\w+) = ([^,]+)", printed[3])})
+    given: dict[str, Any] = {name: float(value) for name, value in re.findall(r"(\w+) = ([^,]+)", printed[3])}
+    options = Options(**given)
     target = t if t.dtype.kind == "i" else t[None]
     batch = Batch("", line["loss"], "float64", x[None], target, t, (line["regime"],), options)
     exact = certify.truth_of_batch(batch, MATHEMATICAL)
