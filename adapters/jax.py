@@ -28,6 +28,8 @@ LOG_SOFTMAX = Grade(value="plain", gradient="quotient")
 LOG_SUM_EXP = Grade(value="lse", gradient="quotient")
 """The derivatives of jax.nn.log_softmax and logsumexp are both exp(x - max) / sum."""
 LOG_OF_SOFTMAX = Grade(value="log_quotient", gradient="log_quotient")
+KEPT = 256
+"""How many programs are kept, the latest: those of one loss and more. Each takes about half a mebibyte."""
 _TAKEN = Semantics(negative_index="wrap", index_too_large="nan_zero")
 """take_along_axis: it "returns invalid values (e.g. NaN) for out-of bounds indices", and negative ones wrap."""
 
@@ -88,29 +90,36 @@ class Jax:
         results: tuple[Any, Any, Any] = (None, None, None)
 
         def ahead_of_time(function: Callable[..., Any]) -> Callable[..., Any]:
-            def compiled(*arguments: Any) -> Any:
+            def compile_and_run(*arguments: Any) -> Any:
                 nonlocal compile_seconds
                 if program not in self._programs:
                     lowered = jax.jit(function).lower(*arguments)
                     text = device, lowered.as_text()  # APIs that are one program share what is compiled
-                    if text not in self._compiled:
-                        self._compiled[text] = lowered.compile()
-                    self._programs[program] = self._compiled[text]
+                    compiled = self._compiled.get(text) or lowered.compile()
+                    _keep(self._compiled, text, compiled)
+                    _keep(self._programs, program, compiled)
                     compile_seconds = perf_counter() - started
                 return self._programs[program](*arguments)
 
-            return compiled
+            return compile_and_run
 
         started = perf_counter()
         try:
             with jax.default_device(jax.devices(device)[0]):
                 results = value_and_gradient(loss, prediction, target, cotangent, call.arrays, ahead_of_time)
-            self._ones[program] = np.ones(results[0].shape, prediction.dtype)
+            _keep(self._ones, program, np.ones(results[0].shape, prediction.dtype))
         except Exception as raised:
             error = describe_error(raised)
         seconds = perf_counter() - started - compile_seconds
         modified = not (same_bytes(call.prediction, prediction) and same_bytes(call.target, target))
         return Outcome(*results, "" if error else str(results[0].dtype), error, modified, seconds, compile_seconds)
+
+
+def _keep(kept: dict[Any, Any], name: object, value: object) -> None:
+    """Add an entry, and drop the oldest one where there are more than `KEPT`."""
+    kept[name] = value
+    if len(kept) > KEPT:
+        del kept[next(iter(kept))]
 
 
 framework = Jax()
