@@ -97,21 +97,6 @@ def binary_class(probabilities, targets, *, reduction, sample_weight=None, label
 
 @implements(
     "binary_cross_entropy",
-    api="keras.losses.BinaryCrossentropy(dtype=p.dtype)",
-    options=("reduction",),
-    reductions=tuple(REDUCTIONS),
-    semantics=_ROW_MEAN_OVER_ALL,
-    grade=_BINARY,
-    documentation=_LOSSES + "binarycrossentropy-class",
-)
-def binary_class_in_dtype(probabilities, targets, *, reduction):
-    dtype = keras.backend.standardize_dtype(probabilities.dtype)
-    loss = keras.losses.BinaryCrossentropy(reduction=REDUCTIONS[reduction], dtype=dtype)
-    return loss(targets, probabilities)
-
-
-@implements(
-    "binary_cross_entropy",
     api="keras.losses.binary_crossentropy",
     semantics=_ROW_MEAN,
     grade=_BINARY,
@@ -142,19 +127,6 @@ def binary_op(probabilities, targets):
 def categorical_class(probabilities, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
     loss = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction])
     return loss(targets, probabilities, sample_weight=sample_weight)
-
-
-@implements(
-    "categorical_cross_entropy",
-    api="keras.losses.CategoricalCrossentropy(dtype=p.dtype)",
-    options=("reduction",),
-    reductions=tuple(REDUCTIONS),
-    documentation=_LOSSES + "categoricalcrossentropy-class",
-)
-def categorical_class_in_dtype(probabilities, targets, *, reduction):
-    dtype = keras.backend.standardize_dtype(probabilities.dtype)
-    loss = keras.losses.CategoricalCrossentropy(reduction=REDUCTIONS[reduction], dtype=dtype)
-    return loss(targets, probabilities)
 
 
 @implements(
@@ -190,19 +162,6 @@ def sparse_class(probabilities, labels, *, reduction, sample_weight=None, ignore
 
 @implements(
     "sparse_categorical_cross_entropy",
-    api="keras.losses.SparseCategoricalCrossentropy(dtype=p.dtype)",
-    options=("reduction",),
-    reductions=tuple(REDUCTIONS),
-    documentation=_LOSSES + "sparsecategoricalcrossentropy-class",
-)
-def sparse_class_in_dtype(probabilities, labels, *, reduction):
-    dtype = keras.backend.standardize_dtype(probabilities.dtype)
-    loss = keras.losses.SparseCategoricalCrossentropy(reduction=REDUCTIONS[reduction], dtype=dtype)
-    return loss(labels, probabilities)
-
-
-@implements(
-    "sparse_categorical_cross_entropy",
     api="keras.losses.sparse_categorical_crossentropy",
     documentation=_LOSSES + "sparse_categorical_crossentropy-function",
 )
@@ -231,21 +190,6 @@ def sparse_op(probabilities, labels):
 def binary_class_with_logits(logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
     loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction])
     return loss(targets, logits, sample_weight=sample_weight)
-
-
-@implements(
-    "sigmoid_cross_entropy_with_logits",
-    api="keras.losses.BinaryCrossentropy(from_logits=True, dtype=x.dtype)",
-    options=("reduction",),
-    reductions=tuple(REDUCTIONS),
-    semantics=_ROW_MEAN_OVER_ALL,
-    grade=_SIGMOID,
-    documentation=_LOSSES + "binarycrossentropy-class",
-)
-def binary_class_with_logits_in_dtype(logits, targets, *, reduction):
-    dtype = keras.backend.standardize_dtype(logits.dtype)
-    loss = keras.losses.BinaryCrossentropy(from_logits=True, reduction=REDUCTIONS[reduction], dtype=dtype)
-    return loss(targets, logits)
 
 
 @implements(
@@ -298,21 +242,6 @@ def categorical_class_with_logits(logits, targets, *, reduction, sample_weight=N
 
 @implements(
     "softmax_cross_entropy_with_logits",
-    api="keras.losses.CategoricalCrossentropy(from_logits=True, dtype=x.dtype)",
-    options=("reduction",),
-    reductions=tuple(REDUCTIONS),
-    semantics=_OVER_ALL,
-    grade=_SOFTMAX,
-    documentation=_LOSSES + "categoricalcrossentropy-class",
-)
-def categorical_class_with_logits_in_dtype(logits, targets, *, reduction):
-    dtype = keras.backend.standardize_dtype(logits.dtype)
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, reduction=REDUCTIONS[reduction], dtype=dtype)
-    return loss(targets, logits)
-
-
-@implements(
-    "softmax_cross_entropy_with_logits",
     api="keras.losses.categorical_crossentropy(from_logits=True)",
     grade=_SOFTMAX,
     documentation=_LOSSES + "categorical_crossentropy-function",
@@ -356,21 +285,6 @@ def sparse_class_with_logits(logits, labels, *, reduction, sample_weight=None, i
         from_logits=True, ignore_class=ignore_index, reduction=REDUCTIONS[reduction]
     )
     return loss(labels, logits, sample_weight=sample_weight)
-
-
-@implements(
-    "sparse_softmax_cross_entropy_with_logits",
-    api="keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype=x.dtype)",
-    options=("reduction",),
-    reductions=tuple(REDUCTIONS),
-    semantics=_OVER_ALL,
-    grade=_SOFTMAX,
-    documentation=_LOSSES + "sparsecategoricalcrossentropy-class",
-)
-def sparse_class_with_logits_in_dtype(logits, labels, *, reduction):
-    dtype = keras.backend.standardize_dtype(logits.dtype)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=REDUCTIONS[reduction], dtype=dtype)
-    return loss(labels, logits)
 
 
 @implements(

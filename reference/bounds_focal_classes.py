@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.bounds_focal import Near, focal_powers, is_rounded, number, times
+from reference.bounds_focal import Near, focal_powers, is_rounded, near, times
 from reference.bounds_rounding import EXP_ERROR, EXPM1_ERROR, LOG_ERROR, POWER_ERROR, rounding_of_sum
 from reference.bounds_softmax import probability_error, sigma_of, softmax_rows
 from reference.doubledouble import Array
@@ -121,7 +121,7 @@ def categorical_focal_bounds(
     """
     u, weight = precision.u, np.abs(targets)
     parts = _arguments_of(probabilities, semantics, precision)
-    scale = number(1.0) if alpha is None else number(alpha, u * alpha)
+    scale = near(1.0) if alpha is None else near(alpha, u * alpha)
     focal, steep = focal_powers(parts.without, gamma, precision)
     focal = times(scale, focal)
     term = times(focal, parts.logarithm)
@@ -244,7 +244,7 @@ def softmax_focal_bounds(
         logarithm = Near(-np.log(p), LOG_ERROR * u * -np.log(p) + np.where(inside | edge, slack / p, 0.0))
         if semantics.focal_base == "guarded":
             base, moves = Near(np.where(inside, rest, 1 - p), np.where(inside | edge, without.error + 3 * u, u)), inside
-    scale = number(1.0) if alpha is None else number(alpha, u * alpha)
+    scale = near(1.0) if alpha is None else near(alpha, u * alpha)
     focal, steep = focal_powers(base, gamma, precision)
     focal = times(scale, focal)
     term = times(focal, logarithm)

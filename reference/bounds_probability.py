@@ -157,6 +157,8 @@ def categorical_bounds(
     )
 
     own = _quotient(weight, argument * sums[:, None])
+    if guard == "floor_100":
+        own = np.where(lp >= FLOOR, 0.0, own)  # the derivative of the floor is exactly 0
     slope = (4 + once_more + roundings) * u * own
     if once_more:
         slope = slope + of_sum[:, None] * own  # 1e-7 keeps the error of P in the argument from cancelling that of the divisor

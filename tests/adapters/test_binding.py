@@ -128,7 +128,7 @@ def test_module_imports_go_by_the_names_they_bind() -> None:
         ({"loss": "cross_entropy"}, "'cross_entropy' is not a loss of the specification: use one of binary_cross_entropy, "),
         (
             {"options": ("weight",)},
-            "'weight' is no option of sparse_softmax_.*: use one of reduction, class_axis, ",
+            "'weight' is no option of sparse_softmax_.*: use one of reduction, class_weight, ",
         ),
         ({"grade": Grade("best", "lse")}, "'best' is not a sound form of sparse_softmax_.*: use one of plain, log1p, lse"),
         (
