@@ -35,7 +35,7 @@ class Near(NamedTuple):
     error: Array
 
 
-def near(size: float, error: float = 0.0) -> Near:
+def scalar(size: float, error: float = 0.0) -> Near:
     """Return one number for all."""
     return Near(np.asarray(size, np.float64), np.asarray(error, np.float64))
 
@@ -203,7 +203,7 @@ def focal_powers(base: Near, gamma: float, precision: Precision) -> tuple[Near, 
     if gamma == 0:
         return whole, Near(np.zeros_like(base.size), np.zeros_like(base.size))
     slope = power(base, gamma - 1, precision, inexact=is_rounded(gamma, 1, precision))
-    return whole, times(near(gamma, precision.u * gamma), slope)
+    return whole, times(scalar(gamma, precision.u * gamma), slope)
 
 
 def _base_of_probability(p: Array, t: Array, form: str, precision: Precision, roundings: int) -> Near:
@@ -279,7 +279,7 @@ def sigmoid_focal_bounds(
         lost = base < precision.smallest  # there c / Q is 1, and c may have been flushed to zero
         known = np.where(lost, 1.0, base)
         ratio = Near(np.where(lost, 1.0, capped.size / known), np.where(lost, 1.0, capped.error / known))
-        focal = times(near(gamma, u * gamma), _powers_in_logs(log_base, logs, gamma, precision))
+        focal = times(scalar(gamma, u * gamma), _powers_in_logs(log_base, logs, gamma, precision))
         slack = size + (2 + LOG1P_ERROR + EXP_ERROR) * l1 + EXP_ERROR + 6 + soft * (size + EXP_ERROR + 4)
         turn = Near(np.abs(first * q - (1 - first) * p), u * (first * q + (1 - first) * p) * slack)
         through, tilted = times(focal, capped, turn), times(focal, ratio, Near(np.abs(1 - 2 * p), u * slack + logs))

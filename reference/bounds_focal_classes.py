@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.bounds_focal import Near, focal_powers, is_rounded, near, times
+from reference.bounds_focal import Near, focal_powers, is_rounded, scalar, times
 from reference.bounds_rounding import EXP_ERROR, EXPM1_ERROR, LOG_ERROR, POWER_ERROR, rounding_of_sum
 from reference.bounds_softmax import probability_error, sigma_of, softmax_rows
 from reference.doubledouble import Array
@@ -121,7 +121,7 @@ def categorical_focal_bounds(
     """
     u, weight = precision.u, np.abs(targets)
     parts = _arguments_of(probabilities, semantics, precision)
-    scale = near(1.0) if alpha is None else near(alpha, u * alpha)
+    scale = scalar(1.0) if alpha is None else scalar(alpha, u * alpha)
     focal, steep = focal_powers(parts.without, gamma, precision)
     focal = times(scale, focal)
     term = times(focal, parts.logarithm)
@@ -148,6 +148,11 @@ def _within_clip(slope: Near, parts: _Arguments) -> Near:
     """Return a slope that is exactly 0 outside a clip, and off by the jump where that may be on either side."""
     size, error = np.where(parts.inside, slope.size, 0.0), np.where(parts.inside, slope.error, 0.0)
     return Near(size, error + np.where(parts.edge, slope.size + slope.error, 0.0))
+
+
+def _jump(slope: Near, edge: NDArray[np.bool_], u: float) -> Array:
+    """Return what a slope that may be 0 or not is off by: itself with its error and its roundings."""
+    return np.where(edge, (1 + 8 * u) * (slope.size + slope.error), 0.0)
 
 
 def _product(weight: Array, term: Array) -> Array:
@@ -244,7 +249,7 @@ def softmax_focal_bounds(
         logarithm = Near(-np.log(p), LOG_ERROR * u * -np.log(p) + np.where(inside | edge, slack / p, 0.0))
         if semantics.focal_base == "guarded":
             base, moves = Near(np.where(inside, rest, 1 - p), np.where(inside | edge, without.error + 3 * u, u)), inside
-    scale = near(1.0) if alpha is None else near(alpha, u * alpha)
+    scale = scalar(1.0) if alpha is None else scalar(alpha, u * alpha)
     focal, steep = focal_powers(base, gamma, precision)
     focal = times(scale, focal)
     term = times(focal, logarithm)
@@ -253,8 +258,8 @@ def softmax_focal_bounds(
 
     # Beyond 1e6 p is 0, and l may overflow.
     steep = times(scale, steep, Near(np.minimum(logarithm.size, 1e6), np.minimum(logarithm.error, 1e6)), Near(rows.p, of_p))
-    own = Near(np.where(inside, focal.size, 0.0), np.where(inside, focal.error, 0.0) + np.where(edge, focal.size, 0.0))
-    jump = np.where(edge, steep.size, 0.0) if moves is inside and edge.any() else 0.0
+    own = Near(np.where(inside, focal.size, 0.0), np.where(inside, focal.error, 0.0) + _jump(focal, edge, u))
+    jump = _jump(steep, edge, u) if moves is inside and edge.any() else 0.0
     steep = Near(np.where(moves, steep.size, 0.0), np.where(moves, steep.error, 0.0) + jump)
     slope = weight * (own.size + steep.size)
     each = weight * (own.error + steep.error + u * (4 * own.size + 7 * steep.size)) + roundings * u * slope

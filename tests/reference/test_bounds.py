@@ -299,11 +299,12 @@ def test_categorical_stays_within_its_bound(name, dtype):
 
 
 def caught(expected, bound, dtype):
-    """Tell whether a doubled result violates its bound somewhere; one that is 0 everywhere cannot."""
+    """Tell whether a doubled result violates its bound somewhere; one that may be flushed to 0 everywhere cannot."""
     with np.errstate(over="ignore"):
         finite = np.isfinite(expected) & np.isfinite(expected.astype(dtype))
         doubled = np.where(finite, 2 * expected, expected)
-    return not expected[finite].any() or bound_ratio(doubled, expected, bound, precision=dtype).max() > 1
+    flushed = np.abs(expected[finite]).max(initial=0.0) <= 16 * np.finfo(dtype).smallest_normal
+    return flushed or bound_ratio(doubled, expected, bound, precision=dtype).max() > 1
 
 
 def doubling_cases(loss, dtype):
@@ -344,7 +345,9 @@ def test_a_doubled_result_violates_the_bound_of_every_form_in_every_regime(loss,
             # Their sums overflow on the way to a finite mean.
             lost = lost or (where.startswith("huge") and spec.row_mean)
             assert lost or caught(truth.value, bounds.value, dtype), (where, grade.value)
-            assert caught(truth.gradient, bounds.gradient, dtype), (where, grade.gradient)
+            # A focal loss takes a power of what is subnormal already: nothing of its gradient is left to see.
+            vanished = float(np.abs(truth.gradient).max()) < np.finfo(dtype).smallest_subnormal
+            assert vanished or caught(truth.gradient, bounds.gradient, dtype), (where, grade.gradient)
 
 
 SPECIAL_LOGITS = np.array(

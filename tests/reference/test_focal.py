@@ -7,7 +7,7 @@ import pytest
 
 from conformance.cases import Case
 from reference.bounds import bound_ratio, error_bounds
-from reference.bounds_focal import Near, near, power, times
+from reference.bounds_focal import Near, power, scalar, times
 from reference.evaluate import Evaluation, evaluate
 from reference.losses import LOSSES, Grade
 from reference.options import NONE, Options
@@ -325,5 +325,5 @@ def test_a_bound_of_a_power_is_no_slope():
         steep = power(Near(np.array([1e-12]), np.array([1e-8])), -0.5, precision)
     assert root.error[0] > 1e-4 * (1 - 1e-6)
     assert 1e6 * 0.9 < steep.error[0] < 1e6 * 1.1
-    product = times(near(2.0, 0.5), near(3.0, 0.25))
+    product = times(scalar(2.0, 0.5), scalar(3.0, 0.25))
     assert float(product.size) == 6.0 and float(product.error) == 2.5 * 3.25 - 6
