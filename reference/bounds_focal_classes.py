@@ -266,7 +266,11 @@ def softmax_focal_bounds(
     each = each + (5 * u * slope if quotient else 0.0)
     total = slope.sum(-1)
     common = each.sum(-1) + rounding_of_sum(slope, total, precision.v) + u * total
-    bound = each + rows.p * common[:, None] + of_p * total[:, None] + 2 * u * (slope + rows.p * total[:, None])
+    bound = (
+        each
+        + times(Near(rows.p, of_p), Near(total[:, None], common[:, None])).error
+        + 2 * u * (slope + rows.p * total[:, None])
+    )
     return (
         value,
         bound + u * np.abs(gradient) + (2 * precision.smallest * (1 + total))[:, None],
