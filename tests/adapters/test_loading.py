@@ -102,7 +102,7 @@ FILES = {
     ),
     "unknown option": (
         HEAD + DECLARED.replace('"x"', '"x", options=("weight",)'),
-        ", line 3: ValueError: 'weight' is not an option",
+        ", line 3: ValueError: 'weight' is no option of",
     ),
     "twice": (HEAD + DECLARED + DECLARED.replace("def f", "def g"), "declares 'x' of sparse_categorical_cross_entropy twice"),
     "api not ASCII": (HEAD + DECLARED.replace('"x"', '"µ"'), ", line 3: ValueError: 'µ' cannot be the name of an API"),
