@@ -22,7 +22,7 @@ from reference.losses import FOUNDING_TABLE, LOSSES
 
 BINDINGS = [value for value in vars(adapter).values() if isinstance(value, Binding)]
 NAMES = [f"{binding.loss}-{binding.api}" for binding in BINDINGS]
-REDUCING = [binding for binding in BINDINGS if binding.options]
+REDUCING = [binding for binding in BINDINGS if "reduction" in binding.options]
 
 ROWS = [[0.2, 0.8], [0.7, 0.3], [0.5, 0.5]]
 WORKED = {
