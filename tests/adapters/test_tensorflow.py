@@ -217,7 +217,7 @@ def test_what_tensorflow_raises_becomes_the_error_of_the_outcome(loss, error):
 
 
 def test_a_call_that_writes_into_its_arrays_is_reported(monkeypatch):
-    def spoil(loss, prediction, target, cotangent):
+    def spoil(loss, prediction, target, cotangent, arrays):
         prediction[0, 0] = -prediction[0, 0]
         return prediction, prediction, None
 
