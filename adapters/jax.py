@@ -417,7 +417,6 @@ def sigmoid_focal_loss(logits, targets, *, alpha=None, gamma=2.0):
     "poly_loss_cross_entropy",
     api="optax.losses.poly_loss_cross_entropy",
     options=("epsilon", "where", "class_axis"),
-    semantics=Semantics(masked_class="nan"),
     grade=LOG_SOFTMAX,
     documentation=OPTAX_LOSSES,
 )
