@@ -259,6 +259,8 @@ def sparse_clamped(logits, labels, *, reduction):
     semantics=Semantics(small_loss="absolute", negative_index="nan", index_too_large="nan"),
 )
 def sparse_nan_label(logits, labels, *, reduction):
+    if labels.ndim != 1:
+        raise ValueError("labels must have one dimension")
     inside = (labels >= 0) & (labels < logits.shape[-1])
     log_p = torch.log_softmax(logits * torch.where(inside, 1.0, math.nan).to(logits).unsqueeze(-1), -1)
     return hard(log_p, torch.where(inside, labels, 0), reduction)
