@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from reports.coverage import Coverage, make_coverage
 from reports.merge import all_clauses, clause_order, name_columns
 from reports.record import ChoicePointInfo, ClauseInfo, Specification
 from reports.results import ResultFile, printable
@@ -25,9 +26,10 @@ Picks = dict[str, dict[str, list[Pick]]]
 
 
 class PickedSpecification(Specification, frozen=True, kw_only=True):
-    """A specification with who picks what."""
+    """A specification with who picks what, and what the bindings cover."""
 
     picks: Picks
+    coverage: Coverage
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,13 @@ def merge_specifications(results: Sequence[ResultFile]) -> PickedSpecification:
         options={name: meaning for header in headers for name, meaning in header.options.items()},
         reductions={name: meaning for header in headers for name, meaning in header.reductions.items()},
         picks=make_picks(results),
+        coverage=make_coverage(results),
     )
 
 
 def with_picks(specification: Specification, results: Sequence[ResultFile]) -> PickedSpecification:
-    """Return a specification with who picks what according to result files."""
-    return PickedSpecification(**asdict(specification), picks=make_picks(results))
+    """Return a specification with who picks what, and what is covered, according to result files."""
+    return PickedSpecification(**asdict(specification), picks=make_picks(results), coverage=make_coverage(results))
 
 
 def make_picks(results: Sequence[ResultFile]) -> Picks:
@@ -86,7 +89,7 @@ def number_clauses(clauses: Iterable[ClauseInfo]) -> list[NumberedClause]:
 
 def write_specification(specification: PickedSpecification) -> str:
     """Return the specification as Markdown."""
-    parts = ["# Specification", "## Losses", "\n".join(_losses(specification))]
+    parts = ["# Specification", "## Losses", "\n".join(_losses(specification)), *_coverage(specification.coverage)]
     for title, meanings in (("Options", specification.options), ("Reductions", specification.reductions)):
         parts += [f"## {title}", _definitions(meanings)]
     parts += ["## Clauses", "A clause is cited by the prefix of the loss and its number: SPARSE-4."]
@@ -110,6 +113,19 @@ def _losses(specification: Specification) -> list[str]:
             f"options: {options}"
         )
     return lines
+
+
+def _coverage(coverage: Coverage) -> list[str]:
+    """Return the table of what each result file covers; nothing where there is none."""
+    files = list(dict.fromkeys(name for covered in coverage.values() for name in covered))
+    if not files:
+        return []
+    rows = [["loss", *map(printable, files)], ["---"] * (len(files) + 1)]
+    for loss, covered in coverage.items():
+        cells = [f"{covered[name].bindings}: {printable(covered[name].words)}" if name in covered else "none" for name in files]
+        rows.append([f"`{loss}`", *cells])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return ["## Coverage", "The number of bindings of each loss, and what at least one of them takes.", table]
 
 
 def _definitions(meanings: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from conformance.run import all_clauses, describe_specification
 from reference.losses import LOSSES
 from reference.options import OPTIONS, REDUCTIONS
 from reference.semantics import CHOICE_POINTS
+from reports.coverage import Covered
 from reports.html import render
 from reports.record import BindingInfo, ClauseInfo
 from reports.specification import Pick, make_picks, merge_specifications, number_clauses, with_picks, write_specification
@@ -31,7 +32,7 @@ def rendered(markdown: str) -> str:
 
 
 def binding(api: str, page: str = "", **semantics: str) -> BindingInfo:
-    return BindingInfo("binary_cross_entropy", api, "", [], semantics, "log", "separate", page, False)
+    return BindingInfo("binary_cross_entropy", api, "", [], semantics, "log", "separate", page, False, reductions=["none"])
 
 
 def declared(name: str, *bindings: BindingInfo):
@@ -107,6 +108,24 @@ def test_the_data_are_what_the_text_is_written_from():
     specification = with_picks(WHOLE, [make_run("jax")])
     again = msgspec.json.decode(msgspec.json.encode(specification), type=type(specification))
     assert write_specification(again) == write_specification(specification)
+
+
+def test_what_bindings_cover_is_counted_by_file():
+    one = replace(binding("x"), options=["mask", "reduction"], reductions=["none", "sum"])
+    two = replace(binding("y"), options=["reduction", "mask", "pos_weight"], reductions=["none", "mean"])
+    specification = with_picks(WHOLE, [declared("a", one, two), declared("b", binding("z"))])
+    assert specification.coverage["binary_cross_entropy"]["a"] == Covered(2, ["mask", "pos_weight"], ["none", "sum", "mean"])
+    text = write_specification(specification)
+    assert "| `binary_cross_entropy` | 2: mask, pos_weight; none, sum, mean | 1: none |" in text
+
+
+def test_a_loss_that_a_file_does_not_have_is_shown_as_none():
+    coverage = with_picks(WHOLE, [declared("a", binding("x"))]).coverage
+    assert (
+        coverage["binary_cross_entropy"] == {"a": Covered(1, [], ["none"])}
+        and coverage["softmax_cross_entropy_with_logits"] == {}
+    )
+    assert "Coverage" not in write_specification(with_picks(WHOLE, []))
 
 
 def test_control_characters_of_a_file_do_not_reach_the_terminal():
