@@ -22,8 +22,10 @@ class Binding:
     ``function`` is the call a user would write: ``function(prediction, target, **options)``. ``semantics`` is what the
     API's ``documentation`` states. ``grade`` names the sound forms whose error bounds it keeps. ``textbook`` marks the
     composition people write by hand that stacks a sigmoid or softmax under a log. ``reductions`` are those it can be asked
-    for, of `reference.options.REDUCTIONS`: "none" alone where it has no such option. ``source`` is the text of the function
-    and ``imports`` the lines it needs.
+    for, of `reference.options.REDUCTIONS`: "none" alone where it has no such option. ``mode`` names the one that it runs in, if
+    that is none of the framework's: then the function takes NumPy arrays, and returns the value and its gradient as such, or
+    None for the gradient of what has none. Of the options ``apart`` it takes one at a time. ``source`` is the text of the
+    function and ``imports`` the lines it needs.
     """
 
     loss: str
@@ -37,6 +39,8 @@ class Binding:
     textbook: bool
     source: str
     imports: tuple[str, ...]
+    mode: str = ""
+    apart: tuple[str, ...] = ()
 
     @property
     def is_composition(self) -> bool:
@@ -69,6 +73,8 @@ def implements(
     grade: Grade | None = None,
     documentation: str = "",
     textbook: bool = False,
+    mode: str = "",
+    apart: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Any]], Binding]:
     """Declare that the decorated function computes ``loss`` by the public API ``api``.
 
@@ -76,12 +82,15 @@ def implements(
         loss: a name in `reference.losses.LOSSES`.
         api: the public name, and what it is applied to where it is a composition: "torch.nn.functional.nll_loss over log".
         options: those the function takes by keyword, of the options of the loss, "class_axis" and "reduction"; one that is not
-            given is left out, so that it needs a default, but "reduction" is always given. Without it every loss is returned.
-        reductions: those it has, of `reference.options.REDUCTIONS`, if it takes "reduction".
+            given is left out, so that it needs a default, but "reduction" is always given. Without it every loss is returned,
+            unless ``reductions`` says what is.
+        reductions: those it has, of `reference.options.REDUCTIONS`, if it takes "reduction"; or the one that it always gives.
         semantics: what the documentation of the API states at each choice point; the mathematics where it is silent.
         grade: the forms it computes by; by default the first ones of the loss.
         documentation: the address of the page that says so.
         textbook: whether it is the composition that stacks a sigmoid or softmax under a log.
+        mode: the mode it runs in, if that is none of the framework's; see `Binding`.
+        apart: those of the options that it refuses to take together.
 
     Raises:
         ValueError: an unknown loss, option or form; the message lists those that exist. Also a name that cannot be printed
@@ -99,7 +108,8 @@ def implements(
         for name in names:
             if name not in allowed:
                 raise ValueError(f"{name!r} is no {kind} of {loss}: use one of {', '.join(allowed)}")
-    reductions = reductions if "reduction" in options else ("none",)
+    if "reduction" not in options and "none" in reductions:
+        reductions = ("none",)
     grade = grade or spec.default_grade
     for form, known in ((grade.value, spec.value_forms), (grade.gradient, spec.gradient_forms)):
         if form not in known:
@@ -107,7 +117,8 @@ def implements(
 
     def declare(function: Callable[..., Any]) -> Binding:
         source, imports = _read_source(function)
-        return Binding(loss, api, function, options, reductions, semantics, grade, documentation, textbook, source, imports)
+        words = documentation, textbook, source, imports, mode, apart
+        return Binding(loss, api, function, options, reductions, semantics, grade, *words)
 
     return declare
 

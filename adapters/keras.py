@@ -6,24 +6,30 @@ Keras reads its backend once, so a process holds one. The backend's own adapter 
 import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from time import perf_counter
 from typing import Any
 
 # Read once, when Keras imports its backend: see the adapters of TensorFlow and PyTorch.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("JAX_ENABLE_X64", "1")  # without it a model's float64 arrays become float32
 
 import keras
 
+from adapters import keras_model
 from adapters.binding import implements
-from adapters.framework import Call, Framework, Loss, Outcome
-from reference.losses import Grade
+from adapters.framework import Call, Framework, Loss, Outcome, describe_error, private_copy, same_bytes, value_and_gradient
+from adapters.keras_grades import BINARY, FOCAL_OF_SIGMOID, FOCAL_OF_SOFTMAX, OF_SIGMOID, OF_SOFTMAX, SIGMOID, SOFTMAX
 from reference.semantics import Semantics
+
+parts = (keras_model,)
+"""The modules that have more bindings."""
 
 _backend = keras.backend.backend()
 _runner: Framework = import_module(f"adapters.{'pytorch' if _backend == 'torch' else _backend}").framework
 
-KERAS_DEVICES = {"cpu": "cpu:0", "cuda": "gpu:0"}
-"""What Keras calls the devices that `--device` names."""
+KERAS_DEVICES = {"cpu": "cpu", "cuda": "gpu:0"}
+"""What Keras calls the devices that `--device` names; on PyTorch no model can be trained that was made on "cpu:0"."""
 
 
 class Keras:
@@ -32,8 +38,9 @@ class Keras:
     name = f"keras-{_backend}"
     packages = ("keras", *_runner.packages)
     modes = _runner.modes
-    dtypes = _runner.dtypes
-    environment: Mapping[str, str] = {"KERAS_BACKEND": _backend}
+    # JAX has no float64 unless it is switched on, which Keras does not do; and each dtype is compiled anew.
+    dtypes = ("float32",) if _backend == "jax" else _runner.dtypes
+    environment: Mapping[str, str] = {"KERAS_BACKEND": _backend, **({"JAX_ENABLE_X64": "1"} if _backend == "jax" else {})}
 
     @property
     def value_and_gradient(self) -> Callable[..., tuple[Any, ...]]:
@@ -45,9 +52,24 @@ class Keras:
         return _runner.devices()
 
     def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
-        """Run a loss and its gradient as the backend does; see `adapters.framework.Framework.run`."""
+        """Run a loss and its gradient as the backend does, or as a model does; see `adapters.framework.Framework.run`."""
         with keras.device(KERAS_DEVICES[device]):
-            return _runner.run(loss, call, key=key, mode=mode, device=device)
+            if mode in self.modes:
+                return _runner.run(loss, call, key=key, mode=mode, device=device)
+            return _run_on_arrays(loss, call)
+
+
+def _run_on_arrays(loss: Loss, call: Call) -> Outcome:
+    """Run a loss that takes NumPy arrays and returns the value and its gradient, None where there is none."""
+    prediction, target = private_copy(call.prediction), private_copy(call.target)
+    start = perf_counter()
+    try:
+        value, gradient, _ = value_and_gradient(loss, prediction, target, arrays=call.arrays)
+    except Exception as error:
+        return Outcome(error=describe_error(error), seconds=perf_counter() - start)
+    seconds = perf_counter() - start
+    intact = same_bytes(call.prediction, prediction) and same_bytes(call.target, target)
+    return Outcome(value, gradient, None, str(value.dtype), modified=not intact, seconds=seconds)
 
 
 framework = Keras()
@@ -55,30 +77,15 @@ framework = Keras()
 _LOSSES = "https://keras.io/api/losses/probabilistic_losses/#"
 _OPS = "https://keras.io/api/ops/nn/#"
 REDUCTIONS = {"none": "none", "sum": "sum", "mean": "sum_over_batch_size", "weighted_mean": "mean_with_sample_weight"}
-_OVER_ALL = Semantics(mean_divisor="rows")
-"""The loss classes: "sum_over_batch_size" sums the losses "and divides by the sample size"."""
-_ROW_MEAN_OVER_ALL = Semantics(loss_shape="row_mean", mean_divisor="rows")
 _FLOATX = Semantics(computation_dtype="float32", mean_divisor="rows")
-"""The loss classes: "dtype: The dtype of the loss's computations. Defaults to None, which means using floatx()"."""
+"""The loss classes: "dtype: The dtype of the loss's computations. Defaults to None, which means using floatx()"; and
+"sum_over_batch_size" sums the losses "and divides by the sample size"."""
 _FLOATX_ROW_MEAN = Semantics(computation_dtype="float32", loss_shape="row_mean", mean_divisor="rows")
 _ROW_MEAN = Semantics(loss_shape="row_mean")
 """binary_crossentropy: "axis: The axis along which the mean is computed. Defaults to -1"."""
 
-_BINARY = {
-    "tensorflow": Grade("log", "separate"),
-    "jax": Grade("log", "separate"),
-    "torch": Grade("log1p", "joint"),
-}[_backend]
-_SIGMOID = {"tensorflow": Grade("fold", "auto"), "jax": Grade("pair", "lse"), "torch": Grade("split", "direct")}[_backend]
-_SOFTMAX = {
-    "tensorflow": Grade("plain", "quotient"),
-    "jax": Grade("plain", "quotient"),
-    "torch": Grade("plain", "log_softmax"),
-}[_backend]
-"""Each backend computes the losses of logits in a form of its own."""
-_OF_SIGMOID = _SIGMOID if _backend == "tensorflow" else Grade("pair", "pair")
-_OF_SOFTMAX = _SOFTMAX if _backend == "tensorflow" else Grade("log_quotient", "log_quotient")
-"""On TensorFlow an activation remembers its logits, and a loss of what it returns takes those."""
+_CLIPPED_DIVERGENCE = Semantics(divergence_guard="clip_both_1e-7")
+"""kl_divergence: in its example y_true and y_pred are the operands clipped to [1e-7, 1]."""
 
 
 @implements(
@@ -87,7 +94,7 @@ _OF_SOFTMAX = _SOFTMAX if _backend == "tensorflow" else Grade("log_quotient", "l
     options=("reduction", "sample_weight", "label_smoothing"),
     reductions=tuple(REDUCTIONS),
     semantics=_FLOATX_ROW_MEAN,
-    grade=_BINARY,
+    grade=BINARY,
     documentation=_LOSSES + "binarycrossentropy-class",
 )
 def binary_class(probabilities, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
@@ -98,18 +105,19 @@ def binary_class(probabilities, targets, *, reduction, sample_weight=None, label
 @implements(
     "binary_cross_entropy",
     api="keras.losses.binary_crossentropy",
+    options=("label_smoothing",),
     semantics=_ROW_MEAN,
-    grade=_BINARY,
+    grade=BINARY,
     documentation=_LOSSES + "binary_crossentropy-function",
 )
-def binary_function(probabilities, targets):
-    return keras.losses.binary_crossentropy(targets, probabilities)
+def binary_function(probabilities, targets, *, label_smoothing=0.0):
+    return keras.losses.binary_crossentropy(targets, probabilities, label_smoothing=label_smoothing)
 
 
 @implements(
     "binary_cross_entropy",
     api="keras.ops.binary_crossentropy",
-    grade=_BINARY,
+    grade=BINARY,
     documentation=_OPS + "binary_crossentropy-function",
 )
 def binary_op(probabilities, targets):
@@ -132,10 +140,11 @@ def categorical_class(probabilities, targets, *, reduction, sample_weight=None, 
 @implements(
     "categorical_cross_entropy",
     api="keras.losses.categorical_crossentropy",
+    options=("label_smoothing",),
     documentation=_LOSSES + "categorical_crossentropy-function",
 )
-def categorical_function(probabilities, targets):
-    return keras.losses.categorical_crossentropy(targets, probabilities)
+def categorical_function(probabilities, targets, *, label_smoothing=0.0):
+    return keras.losses.categorical_crossentropy(targets, probabilities, label_smoothing=label_smoothing)
 
 
 @implements(
@@ -163,10 +172,11 @@ def sparse_class(probabilities, labels, *, reduction, sample_weight=None, ignore
 @implements(
     "sparse_categorical_cross_entropy",
     api="keras.losses.sparse_categorical_crossentropy",
+    options=("ignore_index",),
     documentation=_LOSSES + "sparse_categorical_crossentropy-function",
 )
-def sparse_function(probabilities, labels):
-    return keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+def sparse_function(probabilities, labels, *, ignore_index=None):
+    return keras.losses.sparse_categorical_crossentropy(labels, probabilities, ignore_class=ignore_index)
 
 
 @implements(
@@ -184,7 +194,7 @@ def sparse_op(probabilities, labels):
     options=("reduction", "sample_weight", "label_smoothing"),
     reductions=tuple(REDUCTIONS),
     semantics=_FLOATX_ROW_MEAN,
-    grade=_SIGMOID,
+    grade=SIGMOID,
     documentation=_LOSSES + "binarycrossentropy-class",
 )
 def binary_class_with_logits(logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
@@ -195,18 +205,19 @@ def binary_class_with_logits(logits, targets, *, reduction, sample_weight=None, 
 @implements(
     "sigmoid_cross_entropy_with_logits",
     api="keras.losses.binary_crossentropy(from_logits=True)",
+    options=("label_smoothing",),
     semantics=_ROW_MEAN,
-    grade=_SIGMOID,
+    grade=SIGMOID,
     documentation=_LOSSES + "binary_crossentropy-function",
 )
-def binary_function_with_logits(logits, targets):
-    return keras.losses.binary_crossentropy(targets, logits, from_logits=True)
+def binary_function_with_logits(logits, targets, *, label_smoothing=0.0):
+    return keras.losses.binary_crossentropy(targets, logits, from_logits=True, label_smoothing=label_smoothing)
 
 
 @implements(
     "sigmoid_cross_entropy_with_logits",
     api="keras.ops.binary_crossentropy(from_logits=True)",
-    grade=_SIGMOID,
+    grade=SIGMOID,
     documentation=_OPS + "binary_crossentropy-function",
 )
 def binary_op_with_logits(logits, targets):
@@ -216,7 +227,7 @@ def binary_op_with_logits(logits, targets):
 @implements(
     "sigmoid_cross_entropy_with_logits",
     api="keras.ops.binary_crossentropy over keras.activations.sigmoid",
-    grade=_OF_SIGMOID,
+    grade=OF_SIGMOID,
     documentation=_OPS + "binary_crossentropy-function",
     textbook=True,
 )
@@ -230,7 +241,7 @@ def binary_op_of_activation(logits, targets):
     options=("reduction", "sample_weight", "label_smoothing"),
     reductions=tuple(REDUCTIONS),
     semantics=_FLOATX,
-    grade=_SOFTMAX,
+    grade=SOFTMAX,
     documentation=_LOSSES + "categoricalcrossentropy-class",
 )
 def categorical_class_with_logits(logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
@@ -243,17 +254,18 @@ def categorical_class_with_logits(logits, targets, *, reduction, sample_weight=N
 @implements(
     "softmax_cross_entropy_with_logits",
     api="keras.losses.categorical_crossentropy(from_logits=True)",
-    grade=_SOFTMAX,
+    options=("label_smoothing",),
+    grade=SOFTMAX,
     documentation=_LOSSES + "categorical_crossentropy-function",
 )
-def categorical_function_with_logits(logits, targets):
-    return keras.losses.categorical_crossentropy(targets, logits, from_logits=True)
+def categorical_function_with_logits(logits, targets, *, label_smoothing=0.0):
+    return keras.losses.categorical_crossentropy(targets, logits, from_logits=True, label_smoothing=label_smoothing)
 
 
 @implements(
     "softmax_cross_entropy_with_logits",
     api="keras.ops.categorical_crossentropy(from_logits=True)",
-    grade=_SOFTMAX,
+    grade=SOFTMAX,
     documentation=_OPS + "categorical_crossentropy-function",
 )
 def categorical_op_with_logits(logits, targets):
@@ -263,7 +275,7 @@ def categorical_op_with_logits(logits, targets):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="keras.ops.categorical_crossentropy over keras.activations.softmax",
-    grade=_OF_SOFTMAX,
+    grade=OF_SOFTMAX,
     documentation=_OPS + "categorical_crossentropy-function",
     textbook=True,
 )
@@ -277,7 +289,7 @@ def categorical_op_of_activation(logits, targets):
     options=("reduction", "sample_weight", "ignore_index"),
     reductions=tuple(REDUCTIONS),
     semantics=_FLOATX,
-    grade=_SOFTMAX,
+    grade=SOFTMAX,
     documentation=_LOSSES + "sparsecategoricalcrossentropy-class",
 )
 def sparse_class_with_logits(logits, labels, *, reduction, sample_weight=None, ignore_index=None):
@@ -290,17 +302,18 @@ def sparse_class_with_logits(logits, labels, *, reduction, sample_weight=None, i
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="keras.losses.sparse_categorical_crossentropy(from_logits=True)",
-    grade=_SOFTMAX,
+    options=("ignore_index",),
+    grade=SOFTMAX,
     documentation=_LOSSES + "sparse_categorical_crossentropy-function",
 )
-def sparse_function_with_logits(logits, labels):
-    return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+def sparse_function_with_logits(logits, labels, *, ignore_index=None):
+    return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True, ignore_class=ignore_index)
 
 
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="keras.ops.sparse_categorical_crossentropy(from_logits=True)",
-    grade=_SOFTMAX,
+    grade=SOFTMAX,
     documentation=_OPS + "sparse_categorical_crossentropy-function",
 )
 def sparse_op_with_logits(logits, labels):
@@ -310,9 +323,181 @@ def sparse_op_with_logits(logits, labels):
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="keras.ops.sparse_categorical_crossentropy over keras.activations.softmax",
-    grade=_OF_SOFTMAX,
+    grade=OF_SOFTMAX,
     documentation=_OPS + "sparse_categorical_crossentropy-function",
     textbook=True,
 )
 def sparse_op_of_activation(logits, labels):
     return keras.ops.sparse_categorical_crossentropy(labels, keras.activations.softmax(logits))
+
+
+@implements(
+    "kl_divergence",
+    api="keras.losses.KLDivergence",
+    options=("reduction", "sample_weight"),
+    reductions=tuple(REDUCTIONS),
+    semantics=_FLOATX,
+    documentation=_LOSSES + "kldivergence-class",
+)
+def divergence_class(probabilities, targets, *, reduction, sample_weight=None):
+    loss = keras.losses.KLDivergence(reduction=REDUCTIONS[reduction])
+    return loss(targets, probabilities, sample_weight=sample_weight)
+
+
+@implements(
+    "kl_divergence",
+    api="keras.losses.kl_divergence",
+    semantics=_CLIPPED_DIVERGENCE,
+    documentation=_LOSSES + "kl_divergence-function",
+)
+def divergence_function(probabilities, targets):
+    return keras.losses.kl_divergence(targets, probabilities)
+
+
+@implements(
+    "binary_focal_cross_entropy",
+    api="keras.losses.BinaryFocalCrossentropy",
+    options=("reduction", "sample_weight", "label_smoothing", "alpha", "gamma"),
+    reductions=tuple(REDUCTIONS),
+    semantics=_FLOATX_ROW_MEAN,
+    grade=BINARY,
+    documentation=_LOSSES + "binaryfocalcrossentropy-class",
+)
+def binary_focal_class(probabilities, targets, *, reduction, sample_weight=None, label_smoothing=0.0, alpha=None, gamma=2.0):
+    balanced = {} if alpha is None else {"apply_class_balancing": True, "alpha": alpha}
+    loss = keras.losses.BinaryFocalCrossentropy(
+        gamma=gamma, label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction], **balanced
+    )
+    return loss(targets, probabilities, sample_weight=sample_weight)
+
+
+@implements(
+    "binary_focal_cross_entropy",
+    api="keras.losses.binary_focal_crossentropy",
+    options=("label_smoothing", "alpha", "gamma"),
+    semantics=_ROW_MEAN,
+    grade=BINARY,
+    documentation=_LOSSES + "binary_focal_crossentropy-function",
+)
+def binary_focal_function(probabilities, targets, *, label_smoothing=0.0, alpha=None, gamma=2.0):
+    balanced = {} if alpha is None else {"apply_class_balancing": True, "alpha": alpha}
+    return keras.losses.binary_focal_crossentropy(
+        targets, probabilities, gamma=gamma, label_smoothing=label_smoothing, **balanced
+    )
+
+
+@implements(
+    "binary_focal_cross_entropy_with_logits",
+    api="keras.losses.BinaryFocalCrossentropy(from_logits=True)",
+    options=("reduction", "sample_weight", "label_smoothing", "alpha", "gamma"),
+    reductions=tuple(REDUCTIONS),
+    semantics=_FLOATX_ROW_MEAN,
+    grade=FOCAL_OF_SIGMOID,
+    documentation=_LOSSES + "binaryfocalcrossentropy-class",
+)
+def binary_focal_class_with_logits(
+    logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0, alpha=None, gamma=2.0
+):
+    balanced = {} if alpha is None else {"apply_class_balancing": True, "alpha": alpha}
+    loss = keras.losses.BinaryFocalCrossentropy(
+        from_logits=True, gamma=gamma, label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction], **balanced
+    )
+    return loss(targets, logits, sample_weight=sample_weight)
+
+
+@implements(
+    "binary_focal_cross_entropy_with_logits",
+    api="keras.losses.binary_focal_crossentropy(from_logits=True)",
+    options=("label_smoothing", "alpha", "gamma"),
+    semantics=_ROW_MEAN,
+    grade=FOCAL_OF_SIGMOID,
+    documentation=_LOSSES + "binary_focal_crossentropy-function",
+)
+def binary_focal_function_with_logits(logits, targets, *, label_smoothing=0.0, alpha=None, gamma=2.0):
+    balanced = {} if alpha is None else {"apply_class_balancing": True, "alpha": alpha}
+    return keras.losses.binary_focal_crossentropy(
+        targets, logits, from_logits=True, gamma=gamma, label_smoothing=label_smoothing, **balanced
+    )
+
+
+@implements(
+    "categorical_focal_cross_entropy",
+    api="keras.losses.CategoricalFocalCrossentropy",
+    options=("reduction", "sample_weight", "label_smoothing", "alpha", "gamma"),
+    reductions=tuple(REDUCTIONS),
+    semantics=_FLOATX,
+    documentation=_LOSSES + "categoricalfocalcrossentropy-class",
+)
+def categorical_focal_class(
+    probabilities, targets, *, reduction, sample_weight=None, label_smoothing=0.0, alpha=1.0, gamma=2.0
+):
+    loss = keras.losses.CategoricalFocalCrossentropy(
+        alpha=alpha, gamma=gamma, label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction]
+    )
+    return loss(targets, probabilities, sample_weight=sample_weight)
+
+
+@implements(
+    "categorical_focal_cross_entropy",
+    api="keras.losses.categorical_focal_crossentropy",
+    options=("label_smoothing", "alpha", "gamma"),
+    documentation=_LOSSES + "categorical_focal_crossentropy-function",
+)
+def categorical_focal_function(probabilities, targets, *, label_smoothing=0.0, alpha=1.0, gamma=2.0):
+    return keras.losses.categorical_focal_crossentropy(
+        targets, probabilities, alpha=alpha, gamma=gamma, label_smoothing=label_smoothing
+    )
+
+
+@implements(
+    "categorical_focal_cross_entropy_with_logits",
+    api="keras.losses.CategoricalFocalCrossentropy(from_logits=True)",
+    options=("reduction", "sample_weight", "label_smoothing", "alpha", "gamma"),
+    reductions=tuple(REDUCTIONS),
+    semantics=_FLOATX,
+    grade=FOCAL_OF_SOFTMAX,
+    documentation=_LOSSES + "categoricalfocalcrossentropy-class",
+)
+def categorical_focal_class_with_logits(
+    logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0, alpha=1.0, gamma=2.0
+):
+    loss = keras.losses.CategoricalFocalCrossentropy(
+        from_logits=True, alpha=alpha, gamma=gamma, label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction]
+    )
+    return loss(targets, logits, sample_weight=sample_weight)
+
+
+@implements(
+    "categorical_focal_cross_entropy_with_logits",
+    api="keras.losses.categorical_focal_crossentropy(from_logits=True)",
+    options=("label_smoothing", "alpha", "gamma"),
+    grade=FOCAL_OF_SOFTMAX,
+    documentation=_LOSSES + "categorical_focal_crossentropy-function",
+)
+def categorical_focal_function_with_logits(logits, targets, *, label_smoothing=0.0, alpha=1.0, gamma=2.0):
+    return keras.losses.categorical_focal_crossentropy(
+        targets, logits, from_logits=True, alpha=alpha, gamma=gamma, label_smoothing=label_smoothing
+    )
+
+
+@implements(
+    "generalized_cross_entropy",
+    api="keras.losses.CategoricalGeneralizedCrossEntropy",
+    options=("reduction", "sample_weight", "q"),
+    reductions=tuple(REDUCTIONS),
+    semantics=_FLOATX,
+    documentation=_LOSSES + "categoricalgeneralizedcrossentropy-class",
+)
+def generalized_class(probabilities, labels, *, reduction, sample_weight=None, q=0.5):
+    loss = keras.losses.CategoricalGeneralizedCrossEntropy(q=q, reduction=REDUCTIONS[reduction])
+    return loss(labels, probabilities, sample_weight=sample_weight)
+
+
+@implements(
+    "generalized_cross_entropy",
+    api="keras.losses.categorical_generalized_cross_entropy",
+    options=("q",),
+    documentation=_LOSSES + "categoricalgeneralizedcrossentropy-class",
+)
+def generalized_function(probabilities, labels, *, q=0.5):
+    return keras.losses.categorical_generalized_cross_entropy(labels, probabilities, q)

@@ -61,7 +61,8 @@ def load(option: str) -> Adapter:
         raise AdapterError(f"{option} has no `framework`: write `from adapters.pytorch import framework` (or another adapter)")
     if missing := [member for member in MEMBERS if not hasattr(framework, member)]:
         raise AdapterError(f"{option}: `framework` has no {', '.join(missing)}: see Framework in adapters/framework.py")
-    bindings = tuple(b for b in vars(module).values() if isinstance(b, Binding) and b.function.__module__ == module.__name__)
+    found = ((part, value) for part in (module, *getattr(module, "parts", ())) for value in vars(part).values())
+    bindings = tuple(b for part, b in found if isinstance(b, Binding) and b.function.__module__ == part.__name__)
     if not bindings:
         raise AdapterError(f"{option} has no binding: put `@implements(loss, api=...)` over a function")
     _refuse_twins(option, bindings)

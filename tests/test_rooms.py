@@ -13,7 +13,7 @@ from crossproof import ROOT
 
 ROOMS = {"reference", "adapters", "conformance", "reports", "tests", "crossproof", "benchmarks", "tools"}
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "jaxlib", "optax"}
-FRAMEWORK_MODULES = {"adapters/pytorch.py", "adapters/tensorflow.py", "adapters/jax.py", "adapters/keras.py"}
+FRAMEWORK_MODULES = {f"adapters/{name}.py" for name in ("pytorch", "tensorflow", "jax", "keras", "keras_grades", "keras_model")}
 
 MAY_IMPORT = {
     "reference": {"reference"},

@@ -34,18 +34,20 @@ def answers_of(framework: Framework, binding: Binding, dtype: str) -> dict[str, 
             lambda x, t, function=function: function(x, t, **options),
             Call(prediction, target),
             key=(binding.loss, binding.api, number),
-            mode=framework.modes[0],
+            mode=binding.mode or framework.modes[0],
             device="cpu",
         )
         for number, function in enumerate((binding.function, names[binding.function.__name__]))
     ]
     value, gradient = outcomes[0].value, outcomes[0].gradient
-    if value is None or gradient is None:
+    if value is None or (gradient is None and not binding.mode):
         return {"error": outcomes[0].error}
-    same = all(np.array_equal(a, b) for a, b in ((value, outcomes[1].value), (gradient, outcomes[1].gradient)) if b is not None)
+    twice = ((value, outcomes[1].value), (gradient, outcomes[1].gradient))
+    same = all(a is b if a is None or b is None else np.array_equal(a, b) for a, b in twice)
     return {
         "value": value.tolist(),
-        "gradient": gradient.tolist(),
+        "gradient": None if gradient is None else gradient.tolist(),
+        "mode": binding.mode,
         "dtype": outcomes[0].dtype,
         "same": same,
         "forms": [binding.grade.value, binding.grade.gradient],

@@ -21,6 +21,12 @@ from tests.adapters.keras_answers import case_of
 from tests.command import run_command
 
 LOSSES_OF_KERAS = {
+    "kl_divergence",
+    "binary_focal_cross_entropy",
+    "binary_focal_cross_entropy_with_logits",
+    "categorical_focal_cross_entropy",
+    "categorical_focal_cross_entropy_with_logits",
+    "generalized_cross_entropy",
     "binary_cross_entropy",
     "categorical_cross_entropy",
     "sparse_categorical_cross_entropy",
@@ -43,12 +49,13 @@ def answers(name):
 def expected_of(loss, api, dtype, forms):
     """Value, its bound, gradient and its bound on the case of a loss, as Keras computes it."""
     spec = LOSSES[loss]
-    narrow = dtype == "float32" or (api.startswith("keras.losses.") and "Crossentropy" in api)
+    narrow = dtype == "float32" or api.startswith("keras.losses.")  # ops.mean and ops.clip are float32 on two backends
     row_mean = not spec.has_classes and api.startswith("keras.losses.")
-    precision = "float32" if narrow or row_mean else dtype  # the mean over a row is taken in float32 on two backends
+    precision = "float32" if narrow else dtype
     prediction, target = (array.astype(precision) if array.dtype.kind == "f" else array for array in case_of(loss, dtype))
     semantics = Semantics(
-        probability_sum="renormalised" if spec.prediction == "probability" and spec.has_classes else "as_given"
+        probability_sum="renormalised" if spec.prediction == "probability" and "categorical" in loss else "as_given",
+        divergence_guard="clip_both_1e-7" if loss == "kl_divergence" else "none",
     )
     grade = Grade(*forms)
     truth = evaluate(loss, prediction, target, semantics=semantics, precision=precision)
@@ -69,6 +76,8 @@ def test_ordinary_rows_are_within_the_bounds(name):
     for key, got in answers(name)["answers"].items():
         loss, api, dtype = key.split("/")
         assert "error" not in got, key
+        if got["mode"]:
+            continue
         value, value_bound, gradient, gradient_bound = expected_of(loss, api, dtype, got["forms"])
         assert np.shape(got["value"]) == value.shape, key
         assert np.all(np.abs(got["value"] - value) <= value_bound), key
@@ -83,7 +92,7 @@ def test_the_printed_source_does_the_same_with_its_imports_alone(name):
 @pytest.mark.parametrize("name", KERAS)
 def test_the_framework_is_keras_on_one_backend(name):
     told = answers(name)
-    assert (told["name"], told["environment"]) == (name, {"KERAS_BACKEND": KERAS[name]})
+    assert (told["name"], told["environment"]["KERAS_BACKEND"]) == (name, KERAS[name])
     assert told["packages"][0] == "keras" and all(version(package) for package in told["packages"])
     assert "cpu" in told["devices"]
 
@@ -102,6 +111,27 @@ def test_classes_compute_in_float32_unless_told_otherwise(name):
     assert got[f"{loss}(from_logits=True)/float64"]["dtype"] == "float32"
     function = loss.replace("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy")
     assert got[f"{function}(from_logits=True)/float64"]["dtype"] == "float64"
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_models_and_metrics_give_the_mean_of_the_losses_of_the_class(name):
+    for key, got in answers(name)["answers"].items():
+        loss, api, _ = key.split("/")
+        if not got["mode"] or "over" in api:
+            continue
+        class_ = f"keras.losses.{api.removeprefix('keras.metrics.')}" if got["mode"] == "metric" else class_of(api)
+        losses, bound, slopes, slack = expected_of(loss, class_, "float32", got["forms"])
+        slack = scaled_gradient_bound(slopes, slack, 1 / len(losses), precision="float32")
+        bound = reduced_bound(losses, Bounds(bound, slack, None), reduction="mean", precision="float32")
+        assert abs(got["value"] - losses.mean()) <= bound, key
+        assert (got["gradient"] is None) == ("train_on_batch" not in api), key
+        if got["gradient"] is not None:
+            assert np.all(np.abs(got["gradient"] - slopes / len(losses)) <= slack), key
+
+
+def class_of(api):
+    """The class in "keras.Model.evaluate(loss=KLDivergence())", as it is named without arguments."""
+    return "keras.losses." + api.partition("loss=")[2].removesuffix(")").removesuffix("()")
 
 
 def test_a_second_backend_in_one_process_is_refused(monkeypatch):

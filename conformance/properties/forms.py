@@ -1,0 +1,104 @@
+"""Forms: a loss as function, operation, class, metric and compiled model."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.binding import Binding
+from conformance.cases import Batch
+from conformance.judging import Judgement, agree, compare
+from conformance.properties.relations import with_arrays
+from conformance.trial import Answer, Trial, float64
+from reference.bounds import reduced_bound, reduced_gradient_bound
+from reference.precision import PRECISIONS
+from reference.reductions import divisor, reduced
+
+
+def reduced_alone(trial: Trial, batch: Batch) -> list[Judgement]:
+    """A form that gives a mean alone, as a metric or a compiled model, gives that of the losses, and its gradient."""
+    if not _takes(trial.binding, batch):
+        return []
+    judgements = []
+    for reduction in trial.binding.reductions:
+        answer = trial.ask(batch, reduction=reduction)
+        value, bound, gradient, slack = _reduced(trial, batch, reduction)
+        if not _overflows(trial, batch):
+            judgements.append(compare(batch, answer, "value", value, bound, name=f"value under {reduction}"))
+        if _has_gradient(trial, answer) and not np.isnan(value):
+            judgements.append(compare(batch, answer, "gradient", gradient, slack, name=f"gradient under {reduction}"))
+    return judgements
+
+
+def forms_agree(trial: Trial, batch: Batch) -> list[Judgement]:
+    """Function, operation, metric and compiled model of a loss give what its class gives, each within its bounds."""
+    other = _class_of(trial)
+    if other is None or not (_takes(trial.binding, batch) and _takes(other, batch)):
+        return []
+    computed = trial.binding.semantics.computation_dtype
+    if trial.dtype != "float32" and computed != other.semantics.computation_dtype:
+        return []  # they round the prediction, and what guards it, to different dtypes
+    trial = trial.under(replace(trial.semantics, computation_dtype=computed))
+    mode = trial.framework.modes[0] if trial.binding.mode else trial.mode
+    partner = replace(trial, binding=other, mode=mode, semantics=other.semantics, grade=other.grade)
+    judgements = []
+    for reduction in trial.binding.reductions:
+        answer, wanted = (one.ask(batch, reduction=reduction) for one in (trial, partner))
+        _, bound, _, slack = _expected(partner, batch, reduction)
+        if reduction != "none" or trial.semantics.loss_shape == partner.semantics.loss_shape:
+            _, own_bound, _, own_slack = _expected(trial, batch, reduction)
+        else:
+            answer, own_bound, own_slack = _row_means(answer), bound, slack
+        judgements.append(agree(batch, answer, wanted, "value", bound + own_bound, name=f"value under {reduction}"))
+        if _has_gradient(trial, answer):
+            judgements.append(agree(batch, answer, wanted, "gradient", slack + own_slack, name=f"gradient under {reduction}"))
+    return judgements
+
+
+def _takes(binding: Binding, batch: Batch) -> bool:
+    """Tell whether a binding takes the options of a batch, and all of them together."""
+    given = set(batch.options.given)
+    return given <= set(binding.options) and len(given & set(binding.apart)) < 2
+
+
+def _class_of(trial: Trial) -> Binding | None:
+    """Return the form of the loss that has every reduction of this one, and more."""
+    own = set(trial.binding.reductions)
+    return next((b for b in trial.siblings if b.loss == trial.binding.loss and own < set(b.reductions)), None)
+
+
+def _has_gradient(trial: Trial, answer: Answer) -> bool:
+    """Tell whether a gradient is owed: by all but what has a mode of its own and returns none in it."""
+    return answer.outcome.gradient is not None or not trial.binding.mode
+
+
+def _expected(trial: Trial, batch: Batch, reduction: str) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Return value, bound, gradient and its bound, reduced or not."""
+    if reduction != "none":
+        return _reduced(trial, batch, reduction)
+    expected = trial.expect(batch)
+    return *expected.of("value"), *expected.of("gradient")
+
+
+def _reduced(trial: Trial, batch: Batch, reduction: str) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    expected, precision = trial.expect(batch), trial.outer_precision
+    truth, bounds = expected.truth, expected.bounds
+    value, factor = reduced(truth, reduction, trial.semantics)
+    by = divisor(truth, reduction, trial.semantics)
+    bound = reduced_bound(truth.value, bounds, reduction=reduction, precision=precision, divisor=by, weight=truth.weight)
+    slack = reduced_gradient_bound(truth.gradient, bounds.gradient, factor, weight=truth.weight, precision=precision)
+    return np.asarray(value), np.asarray(bound), truth.gradient * factor, slack
+
+
+def _overflows(trial: Trial, batch: Batch) -> bool:
+    """Tell whether the sum of the losses overflows on the way to their mean: then an infinity is sound."""
+    with np.errstate(over="ignore"):
+        return bool(np.abs(trial.expect(batch).truth.value).sum() >= PRECISIONS[trial.outer_precision].overflow)
+
+
+def _row_means(answer: Answer) -> Answer:
+    """Return losses of outcomes as their means over the rows, in float64, and the gradients of those."""
+    value, gradient = answer.outcome.value, answer.outcome.gradient
+    if value is None or value.ndim < 2 or gradient is None:
+        return answer
+    return with_arrays(answer, float64(value).mean(-1), float64(gradient) / value.shape[-1])

@@ -1,0 +1,126 @@
+"""Forms that give a mean alone, as metrics and compiled models do: sound ones, and ones that are wrong in just that."""
+
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from adapters.binding import Binding
+from tests.conformance.option_twins import (
+    SOUND,
+    divisor,
+    row_weights,
+    sigmoid,
+    sigmoid_loss,
+    softmax,
+    softmax_loss,
+    sparse,
+    sparse_loss,
+    taken,
+)
+from tests.conformance.twins import SIGMOID, SOFTMAX, SPARSE
+from tests.conformance.twins import given as with_gradient
+
+
+def without_reduction(loss):
+    return {"options": tuple(name for name in taken(loss) if name != "reduction"), "reductions": ("mean",)}
+
+
+sparse_mean = partial(sparse, **without_reduction(SPARSE))
+softmax_mean = partial(softmax, **without_reduction(SOFTMAX))
+sigmoid_mean = partial(sigmoid, **without_reduction(SIGMOID))
+
+
+@sparse_mean(api="twin: mean of sparse softmax")
+def sparse_mean_twin(logits, labels, **given):
+    return sparse_loss(logits, labels, "mean", given)
+
+
+@softmax_mean(api="twin: mean of softmax")
+def softmax_mean_twin(logits, targets, **given):
+    return softmax_loss(logits, targets, "mean", given)
+
+
+@sigmoid_mean(api="twin: mean of sigmoid")
+def sigmoid_mean_twin(logits, targets, **given):
+    return sigmoid_loss(logits, targets, "mean", given)
+
+
+@softmax_mean(api="mutant: metric that forgets sample weights")
+def forgets_weights(logits, targets, **given):
+    """Sample weights are taken, and not used."""
+    given.pop("sample_weight", None)
+    return softmax_loss(logits, targets, "mean", given)
+
+
+@softmax_mean(api="mutant: weights in the numerator alone")
+def weights_in_numerator(logits, targets, **given):
+    """The weighted sum is divided by the rows that count."""
+    by_rows = replace(SOUND, divide=lambda losses, labels, kept, given: kept.sum())
+    return softmax_loss(logits, targets, "mean", given, by_rows)
+
+
+@softmax_mean(api="mutant: gradient of the sum")
+def gradient_of_sum(logits, targets, **given):
+    """The mean is returned, and the sum is trained on."""
+    mean = softmax_loss(logits.detach(), targets, "mean", given)
+    total = softmax_loss(logits, targets, "sum", given)
+    return total + (mean - total).detach()
+
+
+@softmax_mean(api="mutant: mean of the means of batches")
+def mean_of_means(logits, targets, **given):
+    """Quarters of the batch are averaged, each with a divisor of its own, and then their means."""
+
+    def quarter(rows):
+        own = {name: value[rows] if name in ("mask", "sample_weight", "where") else value for name, value in given.items()}
+        return softmax_loss(logits[rows], targets[rows], "mean", own)
+
+    return torch.stack([quarter(rows) for rows in torch.arange(len(logits)).chunk(4)]).mean()
+
+
+@sparse_mean(api="mutant: metric that counts ignored rows")
+def counts_ignored(logits, labels, **given):
+    """Ignored rows add nothing, and count in the mean unless there are weights."""
+
+    def divide(losses, labels, kept, given):
+        return divisor(losses, torch.where(kept, labels, 0), kept | ("sample_weight" not in given), given)
+
+    return sparse_loss(logits, labels, "mean", given, replace(SOUND, divide=divide))
+
+
+@sparse_mean(api="mutant: gradient of weighted rows alone")
+def trains_on_unweighted(logits, labels, **given):
+    """The loss that is reported is weighted, the one that is trained on is not."""
+    value = sparse_loss(logits.detach(), labels, "mean", given)
+    given.pop("sample_weight", None)
+    plain = sparse_loss(logits, labels, "mean", given)
+    return plain + (value - plain).detach()
+
+
+@softmax_mean(api="mutant: weights squared")
+def weights_twice(logits, targets, **given):
+    """Sample weights are applied by the step of training, and by the loss again."""
+
+    def rows(losses, labels, given):
+        return row_weights(losses, labels, given) ** 2
+
+    return softmax_loss(logits, targets, "mean", given, replace(SOUND, rows=rows))
+
+
+@sigmoid_mean(api="mutant: mean over the rows of sums")
+def mean_of_row_sums(logits, targets, **given):
+    """The outcomes of a row are summed, and the sums averaged."""
+    return sigmoid_loss(logits, targets, "mean", given) * logits.shape[-1]
+
+
+@sigmoid_mean(api="mutant: mean rounded to half precision")
+def rounded_mean(logits, targets, **given):
+    """What is accumulated is float16, and the gradient is right."""
+    loss = sigmoid_loss(logits, targets, "mean", given)
+    return with_gradient(loss, loss.detach(), loss.detach().half().to(loss.dtype), torch.ones_like(loss))
+
+
+_BINDINGS = [value for value in list(globals().values()) if isinstance(value, Binding)]
+FORM_TWINS: tuple[Binding, ...] = tuple(binding for binding in _BINDINGS if binding.api.startswith("twin"))
+FORM_MUTANTS: tuple[Binding, ...] = tuple(binding for binding in _BINDINGS if binding.api.startswith("mutant"))

@@ -1,0 +1,106 @@
+"""The forms of one loss: what gives a mean alone is judged by it, and a form that differs from the class is told apart."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from adapters.binding import Binding, implements
+from adapters.loading import Adapter
+from adapters.pytorch import framework
+from conformance.clauses import clauses_of
+from conformance.engine import Examination, answer, questions
+from conformance.expectations import Expectations
+from conformance.profiles import PROFILES
+from reports.record import FAILING
+from tests.conformance.form_mutants import FORM_MUTANTS, FORM_TWINS, without_reduction
+from tests.conformance.option_twins import softmax, softmax_loss
+from tests.conformance.twins import LOSES_SMALL, SOFTMAX
+
+MEANS, AGREEMENT = 57, 58
+
+
+def verdicts(bindings: tuple[Binding, ...], number: int) -> dict[str, list[str]]:
+    """Return the verdicts of one clause by API, in both dtypes."""
+    adapter = Adapter("forms", "forms", framework, bindings)
+    examination = Examination(adapter, "cpu", PROFILES["default"], Expectations((), {}))
+    found: dict[str, list[str]] = {}
+    for question in questions(adapter):
+        if question.clause.number == number:
+            found.setdefault(question.binding.api, []).append(answer(examination, question).record.verdict)
+    return found
+
+
+def test_what_gives_a_mean_alone_is_asked_for_nothing_else() -> None:
+    for binding in FORM_TWINS:
+        assert binding.reductions == ("mean",) and "reduction" not in binding.options
+        assert [clause.number for clause in clauses_of(binding)] == [MEANS]
+
+
+def test_sound_means_conform() -> None:
+    assert verdicts(FORM_TWINS, MEANS) == {twin.api: ["conforms", "conforms"] for twin in FORM_TWINS}
+
+
+@pytest.mark.parametrize("mutant", FORM_MUTANTS, ids=lambda binding: binding.api)
+def test_mutant_is_caught(mutant: Binding) -> None:
+    (found,) = verdicts((mutant,), MEANS).values()
+    assert set(found) & FAILING
+
+
+@softmax(api="keras.losses.Sound", semantics=LOSES_SMALL)
+def sound_class(logits, targets, *, reduction, **given):
+    return softmax_loss(logits, targets, reduction, given)
+
+
+@implements(SOFTMAX, api="keras.losses.sound", options=("label_smoothing",), semantics=LOSES_SMALL)
+def sound_function(logits, targets, **given):
+    return softmax_loss(logits, targets, "none", given)
+
+
+@implements(SOFTMAX, api="keras.losses.other", options=("label_smoothing",), semantics=LOSES_SMALL)
+def other_function(logits, targets, *, label_smoothing=0.0):
+    """Smooths twice as much as its class."""
+    return softmax_loss(logits, targets, "none", {"label_smoothing": min(2 * label_smoothing, 1.0)})
+
+
+@implements(SOFTMAX, api="keras.Model.sound", options=("sample_weight",), reductions=("mean",), semantics=LOSES_SMALL)
+def sound_model(logits, targets, **given):
+    return softmax_loss(logits, targets, "mean", given)
+
+
+@implements(SOFTMAX, api="keras.Model.other", options=("sample_weight",), reductions=("mean",), semantics=LOSES_SMALL)
+def other_model(logits, targets, *, sample_weight=None):
+    """Forgets the weights."""
+    return softmax_loss(logits, targets, "mean", {})
+
+
+def test_a_form_that_differs_from_its_class_is_told_apart() -> None:
+    forms = (sound_class, sound_function, other_function, sound_model, other_model)
+    found = verdicts(forms, AGREEMENT)
+    assert sound_class.api not in found, "the class is what the others are held against"
+    assert found.pop(sound_function.api) == found.pop(sound_model.api) == ["conforms", "conforms"]
+    assert found == {form.api: ["defect", "defect"] for form in (other_function, other_model)}
+
+
+def test_a_form_alone_has_nothing_to_agree_with() -> None:
+    assert verdicts((sound_function,), AGREEMENT) == {sound_function.api: ["not run", "not run"]}
+
+
+def test_a_mode_of_its_own_is_the_only_one() -> None:
+    @implements(SOFTMAX, api="by itself", reductions=("mean",), mode="model")
+    def by_itself(logits, targets):
+        return np.float64(0), None
+
+    adapter = Adapter("forms", "forms", framework, (by_itself,))
+    assert {question.mode for question in questions(adapter)} == {"model"}
+
+
+def test_options_apart_are_not_given_together() -> None:
+    @softmax(api="mutant: refuses a pair", apart=("sample_weight", "class_weight"), **without_reduction(SOFTMAX))
+    def refuses_the_pair(logits, targets, **given):
+        if {"sample_weight", "class_weight"} <= given.keys():
+            raise ValueError("one of the two")
+        return softmax_loss(logits, targets, "mean", given)
+
+    assert verdicts((refuses_the_pair,), MEANS) == {refuses_the_pair.api: ["conforms", "conforms"]}
+    assert set(verdicts((replace(refuses_the_pair, apart=()),), MEANS)[refuses_the_pair.api]) <= FAILING
