@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +16,8 @@ class Call:
     ``prediction`` and ``target`` keep the memory layout they have here. ``reduction`` is one that the binding has.
     ``cotangent`` is the upstream gradient, of the shape of the value; None stands for ones. ``arrays`` are the options that
     hold one, such as class weights; the loss takes them by name, as arrays of the framework, and no gradient is taken to them.
-    ``numbers`` are the other options, which the loss has already: for the record.
+    ``numbers`` are the other options, which the loss has already: for the record. ``parameters`` are the arrays beside the
+    prediction that the loss takes by name too, and that a gradient is taken to.
     """
 
     prediction: NDArray
@@ -24,6 +26,7 @@ class Call:
     cotangent: NDArray | None = None
     arrays: Mapping[str, NDArray] = field(default_factory=dict)
     numbers: Mapping[str, float | int | str] = field(default_factory=dict)
+    parameters: Mapping[str, NDArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,8 @@ class Outcome:
 
     ``error`` is the exception as "Type: first line", and then there are no arrays. ``dtype`` is that of the value as the
     framework names it. ``modified`` tells whether the call changed the arrays it was given. ``seconds`` is the time inside
-    the framework, NumPy in and out; ``compile_seconds`` the time it spent compiling before.
+    the framework, NumPy in and out; ``compile_seconds`` the time it spent compiling before. ``parameter_gradients`` are the
+    gradients with respect to parameters, by name.
     """
 
     value: NDArray | None = None
@@ -43,6 +47,7 @@ class Outcome:
     modified: bool = False
     seconds: float = 0.0
     compile_seconds: float = 0.0
+    parameter_gradients: Mapping[str, NDArray] = field(default_factory=dict)
 
 
 Loss = Callable[..., Any]
@@ -88,6 +93,12 @@ class Framework(Protocol):
         ...
 
 
+def value_and_gradient(loss: Any, prediction: Any, target: Any, cotangent: Any = None, arrays: Any = None) -> tuple[Any, ...]:
+    """Return the value and the gradient of a loss that takes and returns NumPy arrays, None where it has none."""
+    value, gradient = loss(prediction, target, **(arrays or {}))
+    return np.asarray(value), gradient, None
+
+
 def private_copy(array: NDArray) -> NDArray:
     """Return a copy in fresh memory with the layout of the array: C order, Fortran order, or every second element."""
     if array.flags.c_contiguous or array.flags.f_contiguous:
@@ -103,6 +114,12 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}"[:200]
 
 
+@cache
+def dtype_name(dtype: np.dtype) -> str:
+    """Return NumPy's name of a dtype, which NumPy itself takes a while to spell."""
+    return dtype.name
+
+
 def same_bytes(before: NDArray, after: NDArray) -> bool:
     """Tell whether two arrays hold the same numbers bit by bit, NaN payloads included."""
-    return before.dtype == after.dtype and before.tobytes() == after.tobytes()
+    return before.dtype == after.dtype and before.tobytes("A") == after.tobytes("A")

@@ -34,24 +34,27 @@ _TAKEN = Semantics(negative_index="wrap", index_too_large="nan_zero")
 """take_along_axis: it "returns invalid values (e.g. NaN) for out-of bounds indices", and negative ones wrap."""
 
 
-def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None, jit=jax.jit):
+def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None, parameters=None, jit=jax.jit):
     """Return the value of a loss, its gradient, and the gradient with respect to the targets: None for integer targets.
 
-    ``cotangent`` is the upstream gradient, ones if None; ``jit`` is what compiles.
+    ``cotangent`` is the upstream gradient, ones if None; ``jit`` is what compiles. The gradients with respect to parameters
+    follow, if there are any.
     """
     jax.config.update("jax_enable_x64", True)  # without it float64 arrays become float32; float32 ones stay as they are
-    inputs = 2 if np.issubdtype(target.dtype, np.floating) else 1
-    arrays = dict(arrays or {})
+    is_soft = np.issubdtype(target.dtype, np.floating)
+    arrays, parameters = dict(arrays or {}), dict(parameters or {})
     if cotangent is None:
-        value = jax.eval_shape(loss, prediction, target, **arrays)
+        value = jax.eval_shape(loss, prediction, target, **arrays, **parameters)
         cotangent = np.ones(value.shape, prediction.dtype)
 
-    def pull_back(prediction, target, cotangent, arrays):
-        value, backward = jax.vjp(lambda x, t: loss(x, t, **arrays), prediction, target)
-        return value, *backward(cotangent.astype(value.dtype))[:inputs]
+    def pull_back(prediction, target, cotangent, arrays, parameters):
+        value, backward = jax.vjp(lambda x, t, learnt: loss(x, t, **arrays, **learnt), prediction, target, parameters)
+        gradient, target_gradient, others = backward(cotangent.astype(value.dtype))
+        return value, gradient, target_gradient if is_soft else None, others
 
-    results = [np.asarray(result) for result in jit(pull_back)(prediction, target, cotangent, arrays)]
-    return (*results, None)[:3]
+    *results, others = jit(pull_back)(prediction, target, cotangent, arrays, parameters)
+    results += [others[name] for name in parameters]
+    return tuple(None if result is None else np.asarray(result) for result in results)
 
 
 class Jax:
@@ -83,11 +86,12 @@ class Jax:
     def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
         """Run a loss and its gradient under `jax.jit`, the only mode; see `adapters.framework.Framework.run`."""
         prediction, target = private_copy(call.prediction), private_copy(call.target)
-        program = (key, call.reduction, device, *((a.shape, a.dtype.str) for a in (prediction, target, *call.arrays.values())))
+        inputs = prediction, target, *call.arrays.values(), *call.parameters.values()
+        program = (key, call.reduction, device, *((a.shape, a.dtype.str) for a in inputs))
         given = call.cotangent  # a program takes it in the dtype of the prediction, whatever the dtype of the value is
         cotangent = self._ones.get(program) if given is None else given.astype(prediction.dtype)
         compile_seconds, error = 0.0, ""
-        results: tuple[Any, Any, Any] = (None, None, None)
+        results: tuple[Any, ...] = (None, None, None)
 
         def ahead_of_time(function: Callable[..., Any]) -> Callable[..., Any]:
             def compile_and_run(*arguments: Any) -> Any:
@@ -106,13 +110,16 @@ class Jax:
         started = perf_counter()
         try:
             with jax.default_device(jax.devices(device)[0]):
-                results = value_and_gradient(loss, prediction, target, cotangent, call.arrays, ahead_of_time)
+                results = value_and_gradient(loss, prediction, target, cotangent, call.arrays, call.parameters, ahead_of_time)
             _keep(self._ones, program, np.ones(results[0].shape, prediction.dtype))
         except Exception as raised:
             error = describe_error(raised)
         seconds = perf_counter() - started - compile_seconds
         modified = not (same_bytes(call.prediction, prediction) and same_bytes(call.target, target))
-        return Outcome(*results, "" if error else str(results[0].dtype), error, modified, seconds, compile_seconds)
+        learnt = dict(zip(call.parameters, results[3:], strict=not error))
+        dtype = "" if error else str(results[0].dtype)
+        value, gradient, target_gradient, *_ = results
+        return Outcome(value, gradient, target_gradient, dtype, error, modified, seconds, compile_seconds, learnt)
 
 
 def _keep(kept: dict[Any, Any], name: object, value: object) -> None:
@@ -422,3 +429,93 @@ def sigmoid_focal_loss(logits, targets, *, alpha=None, gamma=2.0):
 )
 def poly_loss_cross_entropy(logits, targets, *, epsilon=2.0, where=None, class_axis=-1):
     return optax.losses.poly_loss_cross_entropy(logits, targets, epsilon=epsilon, axis=class_axis, where=where)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="optax.losses.softmax_cross_entropy_with_integer_labels of c * tanh(x / c), plus z * logsumexp(x)**2",
+    options=("soft_cap", "z_loss"),
+    grade=LOG_SUM_EXP,
+    documentation=OPTAX_LOSSES,
+)
+def integer_labels_with_soft_cap_and_z_loss(logits, labels, *, soft_cap=None, z_loss=None):
+    if soft_cap is not None:
+        logits = soft_cap * jnp.tanh(logits / soft_cap)
+    loss = optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
+    if z_loss is not None:
+        loss += z_loss * jax.nn.logsumexp(logits, axis=-1) ** 2
+    return loss
+
+
+@implements(
+    "binary_focal_cross_entropy",
+    api="jnp.log, -(1 - p_t)**gamma * (t * log(p) + (1 - t) * log(1 - p))",
+    options=("alpha", "gamma"),
+    documentation=JAX + "jax.numpy.log.html",
+)
+def binary_focal_of_log(probabilities, targets, *, alpha=None, gamma=2.0):
+    chance = targets * (1 - probabilities) + (1 - targets) * probabilities
+    weight = 1.0 if alpha is None else alpha * targets + (1 - alpha) * (1 - targets)
+    loss = -(targets * jnp.log(probabilities) + (1 - targets) * jnp.log(1 - probabilities))
+    return weight * chance**gamma * loss
+
+
+@implements(
+    "binary_focal_cross_entropy_with_logits",
+    api="optax.losses.sigmoid_binary_cross_entropy, times (1 - p_t)**gamma",
+    options=("alpha", "gamma"),
+    grade=LOG_SIGMOID,
+    documentation=OPTAX_LOSSES,
+)
+def binary_focal_with_logits(logits, targets, *, alpha=None, gamma=2.0):
+    p = jax.nn.sigmoid(logits)
+    chance = targets * (1 - p) + (1 - targets) * p
+    weight = 1.0 if alpha is None else alpha * targets + (1 - alpha) * (1 - targets)
+    return weight * chance**gamma * optax.losses.sigmoid_binary_cross_entropy(logits, targets)
+
+
+@implements(
+    "categorical_focal_cross_entropy",
+    api="jnp.log, -sum(t * (1 - p)**gamma * log(p))",
+    options=("class_weight", "alpha", "gamma"),
+    documentation=JAX + "jax.numpy.log.html",
+)
+def categorical_focal_of_log(probabilities, targets, *, class_weight=1.0, alpha=1.0, gamma=2.0):
+    weight = class_weight * alpha * (1 - probabilities) ** gamma
+    return -jnp.sum(weight * targets * jnp.log(probabilities), axis=-1)
+
+
+@implements(
+    "categorical_focal_cross_entropy_with_logits",
+    api="jax.nn.log_softmax, -sum(t * (1 - p)**gamma * log(p))",
+    options=("class_weight", "alpha", "gamma"),
+    grade=LOG_SOFTMAX,
+    documentation=JAX + "jax.nn.log_softmax.html",
+)
+def categorical_focal_of_log_softmax(logits, targets, *, class_weight=1.0, alpha=1.0, gamma=2.0):
+    log_p = jax.nn.log_softmax(logits)
+    weight = class_weight * alpha * (1 - jnp.exp(log_p)) ** gamma
+    return -jnp.sum(weight * targets * log_p, axis=-1)
+
+
+@implements(
+    "generalized_cross_entropy",
+    api="jnp.take_along_axis, (1 - p**q) / q",
+    options=("q",),
+    semantics=_TAKEN,
+    documentation=TAKE_ALONG_AXIS,
+)
+def generalized_by_power(probabilities, labels, *, q=0.5):
+    p = jnp.take_along_axis(probabilities, labels[..., None], axis=-1)[..., 0]
+    return (1 - p**q) / q
+
+
+@implements(
+    "linear_cross_entropy",
+    api="optax.losses.softmax_cross_entropy_with_integer_labels over @",
+    grade=LOG_SUM_EXP,
+    documentation=OPTAX_LOSSES,
+)
+def integer_labels_of_product(hidden, labels, *, linear_weight, linear_bias=0.0):
+    logits = hidden @ linear_weight.T + linear_bias
+    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)

@@ -12,20 +12,25 @@ import torch.nn.functional as F
 from torch import nn
 
 from adapters.binding import implements
-from adapters.framework import Call, Loss, Outcome, describe_error, private_copy, same_bytes
+from adapters.framework import Call, Loss, Outcome, describe_error, dtype_name, private_copy, same_bytes
 from reference.losses import Grade
 from reference.semantics import Semantics
 
 
-def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None, device="cpu"):
-    """Return the value, its gradient with respect to the prediction and to floating targets (None where there is none)."""
+def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None, parameters=None, device="cpu"):
+    """Return the value, its gradient with respect to the prediction and to floating targets (None where there is none).
+
+    The gradients with respect to parameters follow, if there are any.
+    """
     x = torch.from_numpy(prediction).to(device).requires_grad_()
     t = torch.from_numpy(target).to(device)
     if t.is_floating_point():
         t.requires_grad_()
-    value = loss(x, t, **{name: torch.from_numpy(array).to(device) for name, array in (arrays or {}).items()})
+    given = {name: torch.from_numpy(array).to(device) for name, array in (arrays or {}).items()}
+    learnt = {name: torch.from_numpy(array).to(device).requires_grad_() for name, array in (parameters or {}).items()}
+    value = loss(x, t, **given, **learnt)
     value.backward(torch.ones_like(value) if cotangent is None else torch.from_numpy(cotangent).to(device))
-    gradients = [None if leaf.grad is None else leaf.grad.cpu().numpy() for leaf in (x, t)]
+    gradients = [None if leaf.grad is None else leaf.grad.cpu().numpy() for leaf in (x, t, *learnt.values())]
     return value.detach().cpu().numpy(), *gradients
 
 
@@ -47,14 +52,17 @@ class _PyTorch:
     def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
         """Run a loss eagerly; nothing is compiled, so the key plays no part."""
         prediction, target = private_copy(call.prediction), private_copy(call.target)
+        inputs = loss, prediction, target, call.cotangent, call.arrays, call.parameters
         start = perf_counter()
         try:
-            value, gradient, target_gradient = value_and_gradient(loss, prediction, target, call.cotangent, call.arrays, device)
+            value, gradient, target_gradient, *others = value_and_gradient(*inputs, device)
         except Exception as error:
             return Outcome(error=describe_error(error), seconds=perf_counter() - start)
         seconds = perf_counter() - start
         intact = same_bytes(call.prediction, prediction) and same_bytes(call.target, target)
-        return Outcome(value, gradient, target_gradient, str(value.dtype), modified=not intact, seconds=seconds)
+        learnt = dict(zip(call.parameters, others, strict=True))
+        dtype = dtype_name(value.dtype)
+        return Outcome(value, gradient, target_gradient, dtype, "", not intact, seconds, parameter_gradients=learnt)
 
 
 framework = _PyTorch()
@@ -433,3 +441,167 @@ def multilabel_soft_margin_loss(logits, targets, *, reduction, class_weight=None
 )
 def multilabel_soft_margin_loss_class(logits, targets, *, reduction, class_weight=None):
     return nn.MultiLabelSoftMarginLoss(weight=class_weight, reduction=reduction)(logits, targets)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="torch.nn.functional.cross_entropy of c * tanh(x / c), plus z * logsumexp(x)**2",
+    options=("soft_cap", "z_loss"),
+    documentation=_DOCS + "CrossEntropyLoss.html",
+)
+def cross_entropy_with_soft_cap_and_z_loss(logits, labels, *, soft_cap=None, z_loss=None):
+    if soft_cap is not None:
+        logits = soft_cap * torch.tanh(logits / soft_cap)
+    loss = F.cross_entropy(logits, labels, reduction="none")
+    if z_loss is not None:
+        loss = loss + z_loss * torch.logsumexp(logits, dim=-1) ** 2
+    return loss
+
+
+@implements(
+    "binary_focal_cross_entropy",
+    api="torch.log, -(1 - p_t)**gamma * (t * log(p) + (1 - t) * log(1 - p))",
+    options=("alpha", "gamma"),
+)
+def binary_focal_by_logs(probabilities, targets, *, alpha=None, gamma=2.0):
+    chance = targets * (1 - probabilities) + (1 - targets) * probabilities
+    weight = 1.0 if alpha is None else alpha * targets + (1 - alpha) * (1 - targets)
+    loss = -(targets * torch.log(probabilities) + (1 - targets) * torch.log(1 - probabilities))
+    return weight * chance**gamma * loss
+
+
+@implements(
+    "binary_focal_cross_entropy_with_logits",
+    api="torch.nn.functional.binary_cross_entropy_with_logits, times (1 - p_t)**gamma",
+    options=("alpha", "gamma"),
+    grade=Grade("split", "direct"),
+    documentation=_DOCS + "BCEWithLogitsLoss.html",
+)
+def binary_focal_with_logits(logits, targets, *, alpha=None, gamma=2.0):
+    p = torch.sigmoid(logits)
+    chance = targets * (1 - p) + (1 - targets) * p
+    weight = 1.0 if alpha is None else alpha * targets + (1 - alpha) * (1 - targets)
+    return weight * chance**gamma * F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+
+
+@implements(
+    "categorical_focal_cross_entropy",
+    api="torch.log, -sum(t * (1 - p)**gamma * log(p))",
+    options=("class_weight", "alpha", "gamma"),
+)
+def categorical_focal_by_log(probabilities, targets, *, class_weight=1.0, alpha=1.0, gamma=2.0):
+    weight = class_weight * alpha * (1 - probabilities) ** gamma
+    return -(weight * targets * torch.log(probabilities)).sum(-1)
+
+
+@implements(
+    "categorical_focal_cross_entropy_with_logits",
+    api="torch.nn.functional.log_softmax, -sum(t * (1 - p)**gamma * log(p))",
+    options=("class_weight", "alpha", "gamma"),
+    documentation=_DOCS + "functional.log_softmax.html",
+)
+def categorical_focal_by_log_softmax(logits, targets, *, class_weight=1.0, alpha=1.0, gamma=2.0):
+    log_p = F.log_softmax(logits, dim=-1)
+    weight = class_weight * alpha * (1 - torch.exp(log_p)) ** gamma
+    return -(weight * targets * log_p).sum(-1)
+
+
+@implements(
+    "poly_loss_cross_entropy",
+    api="torch.nn.functional.cross_entropy, plus epsilon * sum(t * (1 - p))",
+    options=("epsilon",),
+    documentation=_DOCS + "CrossEntropyLoss.html",
+)
+def poly_loss(logits, targets, *, epsilon=2.0):
+    without = 1 - torch.softmax(logits, dim=-1)
+    return F.cross_entropy(logits, targets, reduction="none") + epsilon * (targets * without).sum(-1)
+
+
+@implements("generalized_cross_entropy", api="torch.gather, (1 - p**q) / q", options=("q",))
+def generalized_by_power(probabilities, labels, *, q=0.5):
+    p = torch.gather(probabilities, -1, labels[:, None])[:, 0]
+    return (1 - p**q) / q
+
+
+@implements(
+    "linear_cross_entropy",
+    api="torch.nn.functional.linear_cross_entropy",
+    options=("reduction", "class_weight", "ignore_index", "label_smoothing"),
+    documentation=_DOCS + "functional.linear_cross_entropy.html",
+)
+def linear_cross_entropy(
+    hidden, labels, *, linear_weight, linear_bias=None, reduction, class_weight=None, ignore_index=-100, label_smoothing=0.0
+):
+    return F.linear_cross_entropy(
+        hidden,
+        linear_weight,
+        labels,
+        linear_bias=linear_bias,
+        weight=class_weight,
+        reduction=reduction,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+    )
+
+
+@implements(
+    "linear_cross_entropy",
+    api="torch.nn.functional.linear_cross_entropy(options=torch.nn.LinearCrossEntropyOptions())",
+    options=("reduction", "class_weight", "ignore_index"),
+    grade=Grade("plain", "apart"),
+    documentation=_DOCS + "LinearCrossEntropyOptions.html",
+)
+def linear_cross_entropy_in_chunks(
+    hidden, labels, *, linear_weight, linear_bias=None, reduction, class_weight=None, ignore_index=-100
+):
+    return F.linear_cross_entropy(
+        hidden,
+        linear_weight,
+        labels,
+        linear_bias=linear_bias,
+        weight=class_weight,
+        reduction=reduction,
+        ignore_index=ignore_index,
+        options=nn.LinearCrossEntropyOptions(),
+    )
+
+
+@implements(
+    "linear_cross_entropy",
+    api="torch.nn.functional.linear_cross_entropy(options=torch.nn.LinearCrossEntropyOptions(batch_chunk_size=5))",
+    options=("reduction", "class_weight", "ignore_index"),
+    grade=Grade("plain", "apart"),
+    documentation=_DOCS + "LinearCrossEntropyOptions.html",
+)
+def linear_cross_entropy_in_chunks_of_five(
+    hidden, labels, *, linear_weight, linear_bias=None, reduction, class_weight=None, ignore_index=-100
+):
+    return F.linear_cross_entropy(
+        hidden,
+        linear_weight,
+        labels,
+        linear_bias=linear_bias,
+        weight=class_weight,
+        reduction=reduction,
+        ignore_index=ignore_index,
+        options=nn.LinearCrossEntropyOptions(batch_chunk_size=5, acc_policy="accurate"),
+    )
+
+
+@implements(
+    "linear_cross_entropy",
+    api="torch.nn.functional.cross_entropy over torch.nn.functional.linear",
+    options=("reduction", "class_weight", "ignore_index", "label_smoothing"),
+    documentation=_DOCS + "functional.linear.html",
+)
+def cross_entropy_of_linear(
+    hidden, labels, *, linear_weight, linear_bias=None, reduction, class_weight=None, ignore_index=-100, label_smoothing=0.0
+):
+    return F.cross_entropy(
+        F.linear(hidden, linear_weight, linear_bias),
+        labels,
+        weight=class_weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )

@@ -22,17 +22,19 @@ DEVICES = {"cpu": "/CPU:0", "cuda": "/GPU:0"}
 """What TensorFlow calls the devices that `--device` names."""
 
 
-def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None):
+def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None, parameters=None):
     """Return the value, its gradient, and the gradient with respect to floating targets; None where there is none.
 
-    ``cotangent`` is the upstream gradient, ones if None.
+    ``cotangent`` is the upstream gradient, ones if None. The gradients with respect to parameters follow, if there are any.
     """
     x, t = tf.constant(prediction), tf.constant(target)
+    given = {name: tf.constant(array) for name, array in (arrays or {}).items()}
+    learnt = {name: tf.constant(array) for name, array in (parameters or {}).items()}
     with tf.GradientTape() as tape:
-        tape.watch([x, t] if t.dtype.is_floating else [x])
-        value = loss(x, t, **{name: tf.constant(array) for name, array in (arrays or {}).items()})
+        tape.watch([x, *([t] if t.dtype.is_floating else []), *learnt.values()])
+        value = loss(x, t, **given, **learnt)
     upstream = None if cotangent is None else tf.cast(cotangent, value.dtype)
-    gradients = tape.gradient(value, [x, t], output_gradients=upstream)
+    gradients = tape.gradient(value, [x, t, *learnt.values()], output_gradients=upstream)
     return value.numpy(), *(None if g is None else tf.convert_to_tensor(g).numpy() for g in gradients)
 
 
@@ -65,17 +67,19 @@ class TensorFlow:
     def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
         """Run a loss and its gradient eagerly; the key plays no part. See `adapters.framework.Framework.run`."""
         prediction, target = private_copy(call.prediction), private_copy(call.target)
+        inputs = loss, prediction, target, call.cotangent, call.arrays, call.parameters
         start = perf_counter()
         try:
             with tf.device(DEVICES[device]):
-                value, gradient, target_gradient = value_and_gradient(loss, prediction, target, call.cotangent, call.arrays)
+                value, gradient, target_gradient, *others = value_and_gradient(*inputs)
         except Exception as error:
             # The node that TensorFlow puts in front of its messages names the device, not what is wrong.
             wording = re.sub(r"\{\{.*?\}\} ?", "", describe_error(error))
             return Outcome(error=wording, seconds=perf_counter() - start)
         seconds = perf_counter() - start
         intact = same_bytes(call.prediction, prediction) and same_bytes(call.target, target)
-        return Outcome(value, gradient, target_gradient, str(value.dtype), modified=not intact, seconds=seconds)
+        learnt = dict(zip(call.parameters, others, strict=True))
+        return Outcome(value, gradient, target_gradient, str(value.dtype), "", not intact, seconds, parameter_gradients=learnt)
 
 
 framework = TensorFlow()
@@ -448,3 +452,154 @@ def log_softmax_times_one_hot(logits, labels):
 )
 def log_of_softmax_gathered(logits, labels):
     return -tf.gather(tf.math.log(tf.nn.softmax(logits)), labels, axis=-1, batch_dims=1)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.nn.sparse_softmax_cross_entropy_with_logits of c * tanh(x / c), plus z * logsumexp(x)**2",
+    options=("soft_cap", "z_loss"),
+    semantics=Semantics(label_dtype="int32_int64"),
+    grade=_QUOTIENT,
+    documentation=_DOCS + "nn/sparse_softmax_cross_entropy_with_logits",
+)
+def sparse_with_soft_cap_and_z_loss(logits, labels, *, soft_cap=None, z_loss=None):
+    if soft_cap is not None:
+        logits = soft_cap * tf.tanh(logits / soft_cap)
+    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    if z_loss is not None:
+        loss += z_loss * tf.reduce_logsumexp(logits, axis=-1) ** 2
+    return loss
+
+
+@implements("negative_log_likelihood", api="-tf.gather", documentation=_DOCS + "gather")
+def gathered(log_probabilities, labels):
+    return -tf.gather(log_probabilities, labels, axis=-1, batch_dims=1)
+
+
+_TERMS = Grade("terms", "separate")
+
+
+@implements(
+    "kl_divergence",
+    api="tf.math.xlogy, sum(xlogy(t, t) - xlogy(t, p))",
+    grade=_TERMS,
+    documentation=_DOCS + "math/xlogy",
+)
+def divergence_by_xlogy(probabilities, targets):
+    return tf.reduce_sum(tf.math.xlogy(targets, targets) - tf.math.xlogy(targets, probabilities), axis=-1)
+
+
+@implements(
+    "kl_divergence_of_log_probabilities",
+    api="tf.math.xlogy, sum(xlogy(t, t) - t * log p)",
+    grade=_TERMS,
+    documentation=_DOCS + "math/xlogy",
+)
+def divergence_of_log_probabilities(log_probabilities, targets):
+    return tf.reduce_sum(tf.math.xlogy(targets, targets) - targets * log_probabilities, axis=-1)
+
+
+@implements("kl_divergence_with_log_targets", api="tf.math.exp, sum(exp(y) * (y - x))", documentation=_DOCS + "math/exp")
+def divergence_with_log_targets(log_probabilities, log_targets):
+    return tf.reduce_sum(tf.math.exp(log_targets) * (log_targets - log_probabilities), axis=-1)
+
+
+@implements(
+    "soft_margin",
+    api="tf.math.softplus(-y * x)",
+    grade=Grade("log1p", "quotient"),
+    documentation=_DOCS + "math/softplus",
+)
+def softplus_of_margin(logits, signs):
+    return tf.math.softplus(-signs * logits)
+
+
+@implements(
+    "multilabel_soft_margin",
+    api="tf.nn.sigmoid_cross_entropy_with_logits, mean over outcomes",
+    options=("class_weight",),
+    grade=_FOLD,
+    documentation=_DOCS + "nn/sigmoid_cross_entropy_with_logits",
+)
+def mean_of_sigmoid_cross_entropy(logits, targets, *, class_weight=1.0):
+    loss = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+    return tf.reduce_mean(class_weight * loss, axis=-1)
+
+
+@implements(
+    "binary_focal_cross_entropy",
+    api="tf.math.log, -(1 - p_t)**gamma * (t * log(p) + (1 - t) * log(1 - p))",
+    options=("alpha", "gamma"),
+    documentation=_DOCS + "math/log",
+)
+def binary_focal_by_log(probabilities, targets, *, alpha=None, gamma=2.0):
+    chance = targets * (1 - probabilities) + (1 - targets) * probabilities
+    weight = 1.0 if alpha is None else alpha * targets + (1 - alpha) * (1 - targets)
+    loss = -(targets * tf.math.log(probabilities) + (1 - targets) * tf.math.log(1 - probabilities))
+    return weight * chance**gamma * loss
+
+
+@implements(
+    "binary_focal_cross_entropy_with_logits",
+    api="tf.nn.sigmoid_cross_entropy_with_logits, times (1 - p_t)**gamma",
+    options=("alpha", "gamma"),
+    grade=_FOLD,
+    documentation=_DOCS + "nn/sigmoid_cross_entropy_with_logits",
+)
+def binary_focal_with_logits(logits, targets, *, alpha=None, gamma=2.0):
+    p = tf.sigmoid(logits)
+    chance = targets * (1 - p) + (1 - targets) * p
+    weight = 1.0 if alpha is None else alpha * targets + (1 - alpha) * (1 - targets)
+    return weight * chance**gamma * tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+
+
+@implements(
+    "categorical_focal_cross_entropy",
+    api="tf.math.log, -sum(t * (1 - p)**gamma * log(p))",
+    options=("class_weight", "alpha", "gamma"),
+    documentation=_DOCS + "math/log",
+)
+def categorical_focal_by_log(probabilities, targets, *, class_weight=1.0, alpha=1.0, gamma=2.0):
+    weight = class_weight * alpha * (1 - probabilities) ** gamma
+    return -tf.reduce_sum(weight * targets * tf.math.log(probabilities), axis=-1)
+
+
+@implements(
+    "categorical_focal_cross_entropy_with_logits",
+    api="tf.nn.log_softmax, -sum(t * (1 - p)**gamma * log(p))",
+    options=("class_weight", "alpha", "gamma"),
+    documentation=_DOCS + "nn/log_softmax",
+)
+def categorical_focal_by_log_softmax(logits, targets, *, class_weight=1.0, alpha=1.0, gamma=2.0):
+    log_p = tf.nn.log_softmax(logits)
+    weight = class_weight * alpha * (1 - tf.exp(log_p)) ** gamma
+    return -tf.reduce_sum(weight * targets * log_p, axis=-1)
+
+
+@implements(
+    "poly_loss_cross_entropy",
+    api="tf.nn.softmax_cross_entropy_with_logits, plus epsilon * sum(t * (1 - p))",
+    options=("epsilon",),
+    grade=_QUOTIENT,
+    documentation=_DOCS + "nn/softmax_cross_entropy_with_logits",
+)
+def poly_loss(logits, targets, *, epsilon=2.0):
+    without = tf.reduce_sum(targets * (1 - tf.nn.softmax(logits)), axis=-1)
+    return tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits) + epsilon * without
+
+
+@implements("generalized_cross_entropy", api="tf.gather, (1 - p**q) / q", options=("q",), documentation=_DOCS + "gather")
+def generalized_by_power(probabilities, labels, *, q=0.5):
+    p = tf.gather(probabilities, labels, axis=-1, batch_dims=1)
+    return (1 - p**q) / q
+
+
+@implements(
+    "linear_cross_entropy",
+    api="tf.nn.sparse_softmax_cross_entropy_with_logits over tf.matmul",
+    grade=_QUOTIENT,
+    documentation=_DOCS + "nn/sparse_softmax_cross_entropy_with_logits",
+)
+def sparse_softmax_cross_entropy_of_matmul(hidden, labels, *, linear_weight, linear_bias=0.0):
+    logits = tf.matmul(hidden, linear_weight, transpose_b=True) + linear_bias
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)

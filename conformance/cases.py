@@ -2,7 +2,8 @@
 
 import zlib
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from conformance.profiles import LONG, TEN, Profile
+from conformance.hidden import HIDDEN, fill_hidden
+from conformance.profiles import LONG, SMALL, SQUARE, TEN, Profile
 from conformance.regimes import MASKED, limits, regimes_for, simplex, targets_in_form
 from conformance.settings import SETTINGS, combinations_of
 from reference.losses import LOSSES, Loss
@@ -53,7 +55,7 @@ class Batch:
     """One batch, filled. ``prediction`` (rows, classes); ``target`` labels (rows,) or an array like the prediction.
 
     ``regimes`` names the regime of each row; under options it names what is given. ``labels`` is the class that each row was
-    made for.
+    made for. Batches are equal where the reference has the same to say of them.
     """
 
     id: str
@@ -70,6 +72,25 @@ class Batch:
         """The number of prediction/target pairs."""
         return len(self.regimes)
 
+    @cached_property
+    def content(self) -> bytes:
+        """A digest of all that the reference reads: the loss, and every array with its layout, which sums follow."""
+        arrays = {"prediction": self.prediction, "target": self.target, **self.options.given}
+        digest = blake2b(self.loss.encode(), digest_size=16)
+        for name, value in arrays.items():
+            array = np.asarray(value)
+            digest.update(repr((name, array.dtype.str, array.shape, array.strides)).encode())
+            digest.update(array.tobytes("A"))
+        return digest.digest()
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether another batch has the same content."""
+        return isinstance(other, Batch) and self.content == other.content
+
+    def __hash__(self) -> int:
+        """Return the hash of the content."""
+        return hash(self.content)
+
 
 def parse_case(text: str) -> Case:
     """Return the case that an id names.
@@ -84,8 +105,8 @@ def parse_case(text: str) -> Case:
         if len(rest) > 1 or not set(settings) <= set(SETTINGS):
             raise ValueError(text)
         rows, classes = (int(size) for size in shape.split("x"))
-        known = {**regimes_for(LOSSES[loss].prediction, LOSSES[loss].has_classes), MASKED.name: MASKED}
-        if layout not in LAYOUTS or not set(regimes.split("+")) <= set(known):
+        known = {*regime_names(LOSSES[loss]), MASKED.name}
+        if layout not in LAYOUTS or not set(regimes.split("+")) <= known:
             raise ValueError(text)
         case = Case(loss, rows, classes, layout, tuple(regimes.split("+")), bytes.fromhex(key).hex(), settings)
         if min(rows, classes, len(key)) < 1 or case.id != text:
@@ -96,11 +117,24 @@ def parse_case(text: str) -> Case:
         raise ValueError(f"{text!r} is not a case id: it must look like {example}") from error
 
 
+def regime_names(spec: Loss) -> tuple[str, ...]:
+    """Return the names of the regimes that a loss is asked in."""
+    return tuple(HIDDEN if spec.parameters else regimes_for(spec.prediction, spec.has_classes))
+
+
 @cache
 def draw_cases(loss: str, profile: Profile) -> tuple[Case, ...]:
-    """Return the cases of a loss, small shapes first: for each shape every regime once, then what Hypothesis draws."""
+    """Return the cases of a loss, small shapes first: for each shape every regime once, then what Hypothesis draws.
+
+    Hidden states, a matrix for each batch, have every regime in one shape, and an ordinary batch in two others.
+    """
     spec = LOSSES[loss]
-    names = tuple(regimes_for(spec.prediction, spec.has_classes))
+    names = regime_names(spec)
+    if spec.parameters:
+        wanted = [*((SMALL, name) for name in names[:1]), *((TEN, name) for name in names), (SQUARE, names[0])]
+        return tuple(
+            Case(loss, *shape, LAYOUTS[n % len(LAYOUTS)], (name,), f"{n:016x}") for n, (shape, name) in enumerate(wanted)
+        )
     cases = []
     for number, (rows, classes) in enumerate(profile.shapes):
         layout = LAYOUTS[number % len(LAYOUTS)]
@@ -108,18 +142,19 @@ def draw_cases(loss: str, profile: Profile) -> tuple[Case, ...]:
         for start in range(0, len(names) if rows >= FEWEST else 0, per_case):
             chosen = names[start : start + per_case]
             cases.append(Case(loss, rows, classes, layout, chosen, f"{zlib.crc32(repr((rows, start)).encode()):016x}"))
-        cases += _drawn(loss, (rows, classes), names, profile.draws)
+        cases += [Case(loss, rows, classes, *drawn) for drawn in _drawn(names, profile.draws)]
     return tuple(dict.fromkeys(cases))
 
 
-def _drawn(loss: str, shape: tuple[int, int], names: tuple[str, ...], count: int) -> list[Case]:
-    """Draw cases of one shape.
+@cache
+def _drawn(names: tuple[str, ...], count: int) -> tuple[tuple[str, tuple[str, ...], str], ...]:
+    """Draw layouts, regimes and keys: from one seed, and so the same for every loss and shape.
 
     Only booleans, short ``sampled_from`` and byte keys: Hypothesis fills other strategies with constants that it finds in
     local modules, and the cases would change with the code. Its health checks are off because they measure time: on a
     busy machine they would end a run whose cases are the same.
     """
-    cases: list[Case] = []
+    drawn: list[tuple[str, tuple[str, ...], str]] = []
 
     @seed(SEED)
     @settings(
@@ -131,10 +166,10 @@ def _drawn(loss: str, shape: tuple[int, int], names: tuple[str, ...], count: int
         st.binary(min_size=8, max_size=8),
     )
     def collect(layout: str, regimes: list[str], key: bytes) -> None:
-        cases.append(Case(loss, *shape, layout, tuple(sorted(regimes)), key.hex()))
+        drawn.append((layout, tuple(sorted(regimes)), key.hex()))
 
     collect()
-    return cases
+    return tuple(drawn)
 
 
 ORDINARY = frozenset(
@@ -164,11 +199,18 @@ def option_cases(loss: str) -> tuple[Case, ...]:
     )
 
 
-def ordinary_case(loss: str, layout: str = "rowwise", settings: tuple[str, ...] = (), key: str = "0" * 16) -> Case:
+def ordinary_case(
+    loss: str,
+    layout: str = "rowwise",
+    settings: tuple[str, ...] = (),
+    key: str = "0" * 16,
+    shape: tuple[int, int] = TEN,
+) -> Case:
     """Return a case of the ordinary regimes."""
     spec = LOSSES[loss]
-    names = tuple(name for name in regimes_for(spec.prediction, spec.has_classes) if name in ORDINARY)
-    return Case(loss, *TEN, layout, names, key, settings)
+    names = tuple(name for name in regime_names(spec) if name in ORDINARY)
+    names = names[:1] if spec.parameters else names
+    return Case(loss, *shape, layout, names, key, settings)
 
 
 def smooth_case(loss: str, regime: str) -> Case:
@@ -181,6 +223,8 @@ def fill(case: Case, dtype: str) -> Batch:
     """Return the batch of a case in a dtype: the same numbers always, from the id alone."""
     spec = LOSSES[case.loss]
     generator = np.random.default_rng([zlib.crc32(case.id.encode()), int(case.key, 16) % 2**63])
+    if spec.parameters:
+        return _filled_hidden(case, dtype, generator)
     known = {**regimes_for(spec.prediction, spec.has_classes), MASKED.name: MASKED}
     prediction = np.empty((case.rows, case.classes))
     labels = np.empty(case.rows, np.int64)
@@ -188,7 +232,7 @@ def fill(case: Case, dtype: str) -> Batch:
         rows = slice(number, None, len(case.regimes))
         count = len(range(*rows.indices(case.rows)))
         prediction[rows], labels[rows] = known[name].fill(generator, count, case.classes, limits(dtype))
-    regimes = tuple(case.regimes[i % len(case.regimes)] for i in range(case.rows))
+    regimes = (case.regimes * case.rows)[: case.rows]
     values = prediction.astype(dtype)
     target = labels if spec.target == "index" else _dense_targets(spec, generator, values, labels, dtype)
     options: dict[str, Any] = {}
@@ -199,6 +243,18 @@ def fill(case: Case, dtype: str) -> Batch:
     if case.settings:
         regimes = ("+".join(case.settings),) * case.rows
     return Batch(case.id, case.loss, dtype, values, target, labels, regimes, Options(**options))
+
+
+def _filled_hidden(case: Case, dtype: str, generator: np.random.Generator) -> Batch:
+    """Return a batch of hidden states, of the first regime; its options hold the matrix and the bias too."""
+    hidden, weight, bias, labels = fill_hidden(case.regimes[0], generator, case.rows, case.classes)
+    target, like_logits = labels.astype(np.int64), np.zeros((case.rows, case.classes), dtype)
+    options: dict[str, Any] = {"linear_weight": weight.astype(dtype), "linear_bias": bias.astype(dtype)}
+    for name in case.settings:
+        setting = SETTINGS[name]
+        options[setting.option], _, target = setting.give(generator, like_logits, target, labels)
+    values, regimes = lay_out(hidden.astype(dtype), case.layout), ("+".join(case.settings or case.regimes[:1]),) * case.rows
+    return Batch(case.id, case.loss, dtype, values, lay_out(target, case.layout), labels, regimes, Options(**options))
 
 
 def _dense_targets(spec: Loss, generator: np.random.Generator, prediction: NDArray, labels: NDArray, dtype: str) -> NDArray:

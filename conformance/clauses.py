@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from adapters.binding import Binding
 from conformance import tables
 from conformance.cases import Batch, Case, draw_cases, fill, option_cases, ordinary_case, smooth_case
 from conformance.judging import Judgement
 from conformance.profiles import LONG, SMALL, SQUARE, TEN, WIDE, Profile
-from conformance.properties import accuracy, dtypes, interface, options, relations, special_values
+from conformance.properties import accuracy, dtypes, forms, interface, linear, options, relations, special_values
 from conformance.properties.relations import ONE_HOT_PAIRS
 from conformance.regimes import MASKED, regimes_for
 from conformance.settings import SETTINGS
@@ -31,6 +32,9 @@ class Clause:
     ``is_ladder`` one that finds where a loss saturates, ``is_recorded`` one whose answers are kept for other backends to be
     compared with. ``asked`` tells to which bindings it is put: those that have the option it is about. ``founding`` marks
     those about the six losses of the founding table alone. ``meaning`` is its sentence where several clauses share a property.
+    ``of_reduced`` marks those that ask for no losses without reduction, ``in_one_dtype`` those whose answer has nothing to do
+    with the dtype of the prediction: they are asked in the first one alone. ``of_parameters`` marks those about losses that
+    have parameters beside the prediction; the others are about losses that have none.
     """
 
     number: int
@@ -46,6 +50,9 @@ class Clause:
     asked: Callable[[Binding], bool] = lambda binding: True
     founding: bool = False
     meaning: str = ""
+    of_reduced: bool = False
+    in_one_dtype: bool = False
+    of_parameters: bool = False
 
     @property
     def sentence(self) -> str:
@@ -54,7 +61,13 @@ class Clause:
 
     def concerns(self, loss: Loss) -> bool:
         """Tell whether the clause means something for a loss."""
+        if bool(loss.parameters) != self.of_parameters:
+            return False
         return self.applies(loss) and (loss.name in FOUNDING_TABLE or not self.founding)
+
+    def asks(self, binding: Binding) -> bool:
+        """Tell whether the clause is put to a binding, which may give no losses without reduction."""
+        return ("none" in binding.reductions or self.of_reduced) and self.asked(binding)
 
     def id(self, loss: str) -> str:
         """The clause of one loss: "SPARSE-4"."""
@@ -91,6 +104,11 @@ def _smooth(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
 
 def _ordinary(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
     return [fill(ordinary_case(loss.name), dtype)]
+
+
+def _small(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    """Return a small batch of the ordinary regimes: each dtype of the targets is a program of its own to a compiler."""
+    return [fill(ordinary_case(loss.name, shape=SMALL), dtype)]
 
 
 def _table(make: Callable[[Loss, str], list[Batch]]) -> Inputs:
@@ -162,6 +180,32 @@ def _drops_rows(case: Case) -> bool:
 
 def _has_any(*names: str) -> Callable[[Binding], bool]:
     return lambda binding: bool(set(names) & set(binding.options))
+
+
+def _is_keras(binding: Binding) -> bool:
+    return binding.api.startswith("keras.")
+
+
+def _is_reduced(binding: Binding) -> bool:
+    return "none" not in binding.reductions
+
+
+def _is_single_form(binding: Binding) -> bool:
+    return _is_keras(binding) and len(binding.reductions) == 1 and not binding.textbook
+
+
+def _in_one_shape(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    """Return the drawn cases and those under options of one shape: a compiled model is a program for each."""
+    return [*_few(TEN)(loss, dtype, profile), *_under()(loss, dtype, profile)]
+
+
+def _plain_and_optional(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    return [*_ordinary(loss, dtype, profile), *_under()(loss, dtype, profile)]
+
+
+def _of_parameters(number: int, title: str, ask: Property, inputs: Inputs, **more: Any) -> Clause:
+    """Return a clause about losses that have parameters."""
+    return Clause(number, title, ask, inputs, of_parameters=True, **more)
 
 
 def _option(number: int, option: str) -> Clause:
@@ -282,15 +326,16 @@ CLAUSES: tuple[Clause, ...] = (
         asked=lambda binding: bool(set(binding.options) & set(LOSSES[ONE_HOT_PAIRS[binding.loss]].options)),
     ),
     Clause(50, "class axis", options.class_axis, _ordinary, applies=_classes, asked=_has_any("class_axis")),
-    Clause(51, "label dtype", dtypes.label_dtypes, _ordinary, applies=_index),
-    Clause(52, "label shape", dtypes.label_column, _ordinary, applies=_index),
-    Clause(53, "target dtype", dtypes.target_dtypes, _ordinary, applies=_dense),
+    Clause(51, "label dtype", dtypes.label_dtypes, _small, applies=_index, in_one_dtype=True),
+    Clause(52, "label shape", dtypes.label_column, _small, applies=_index, in_one_dtype=True),
+    Clause(53, "target dtype", dtypes.target_dtypes, _small, applies=_dense),
     Clause(
         54,
         "weights of the wrong length",
         options.wrong_length,
         _ordinary,
         asked=_has_any("class_weight", "pos_weight", "sample_weight", "mask"),
+        in_one_dtype=True,
     ),
     Clause(
         55,
@@ -298,14 +343,26 @@ CLAUSES: tuple[Clause, ...] = (
         relations.backends_agree,
         _table(tables.backends),
         applies=lambda loss: loss.prediction != "log-probability",
-        asked=lambda binding: binding.api.startswith("keras."),
+        asked=_is_keras,
         is_recorded=True,
     ),
     _option(56, "z_loss"),
+    Clause(57, "means alone", forms.reduced_alone, _in_one_shape, asked=_is_reduced, of_reduced=True),
+    Clause(58, "forms agree", forms.forms_agree, _plain_and_optional, asked=_is_single_form, of_reduced=True),
+    _of_parameters(60, "linear value", linear.losses, _drawn),
+    _of_parameters(61, "linear gradients", linear.gradients, _drawn),
+    _of_parameters(62, "linear reductions", linear.reductions, _few(TEN), needs=_has_reduction),
+    _of_parameters(63, "linear options", linear.under_options, _under(), asked=_has_any(*GIVEN)),
+    _of_parameters(64, "linear dropped rows", linear.whatever_they_hold, _under(_drops_rows), asked=_has_any(*DROPPING)),
+    _of_parameters(65, "linear neutral options", linear.neutral, _under(_is_neutral), asked=_has_any(*GIVEN)),
+    _of_parameters(66, "linear edges", linear.edges, _table(tables.linear_edges)),
+    _of_parameters(67, "linear labels out of range", linear.labels_beyond, _table(tables.linear_labels)),
+    _of_parameters(68, "linear empty batch", linear.empty_batch, _table(tables.linear_empty)),
+    _of_parameters(69, "linear interface", linear.interface, _few(SMALL)),
 )
 """The specification, in the order in which a run asks."""
 
 
 def clauses_of(binding: Binding) -> list[Clause]:
     """Return the clauses that mean something for the loss of a binding."""
-    return [clause for clause in CLAUSES if clause.concerns(LOSSES[binding.loss]) and clause.asked(binding)]
+    return [clause for clause in CLAUSES if clause.concerns(LOSSES[binding.loss]) and clause.asks(binding)]

@@ -85,25 +85,30 @@ def _range(low: Array, high: Array, *, nan: ArrayLike = False, up: ArrayLike = F
 
 
 def composed(name: str, trial: Trial, judgement: Judgement) -> Mask:
-    """Tell which rows of a judgement hold what a composition of `COMPOSITIONS` computes of what was asked."""
-    call, got, rows = judgement.call, judgement.got, judgement.ratio.size
+    """Tell which violating rows of a judgement hold what a composition of `COMPOSITIONS` computes of what was asked."""
+    call, got, holds = judgement.call, judgement.got, np.zeros(judgement.ratio.size, bool)
     asked = judgement.quantity.partition(" for ")[0]  # "value for uint8 labels"
     quantity = "gradient" if asked == "sum of the gradient" else asked
     if isinstance(got, str) or call.reduction != "none" or quantity not in ("value", "gradient", "target gradient"):
-        return np.zeros(rows, bool)
-    precision, x = PRECISIONS[trial.precision], call.prediction.astype(np.float64)
+        return holds
+    if got.ndim == 0 or not len(got) == len(call.prediction) == holds.size:
+        return holds
+    rows = judgement.violating
+    precision, x = PRECISIONS[trial.precision], call.prediction[rows].astype(np.float64)
+    target, got = call.target[rows], got[rows]
+    cotangent = None if call.cotangent is None else call.cotangent[rows]
     with np.errstate(all="ignore"):
-        target = call.target[:, 0] if call.target.dtype.kind in "iu" and call.target.ndim == x.ndim else call.target
+        target = target[:, 0] if target.dtype.kind in "iu" and target.ndim == x.ndim else target
         found = COMPOSITIONS[name](x, target, quantity, precision)
         if trial.semantics.loss_shape == "row_mean":
             found = (found.sum(precision) if quantity == "value" else found).times(1 / x.shape[-1])
-        if call.cotangent is not None:
-            found = found.times(call.cotangent[..., None] if call.cotangent.ndim < x.ndim else call.cotangent)
+        if cotangent is not None:
+            found = found.times(cotangent[..., None] if cotangent.ndim < x.ndim else cotangent)
         if asked != quantity:
             found = found.sum(precision)
-        if found.low.shape != got.shape:
-            return np.zeros(rows, bool)
-        return np.asarray(found.holds(got).reshape(rows, -1).all(-1))
+        if found.low.shape == got.shape:
+            holds[rows] = found.holds(got).reshape(len(got), -1).all(-1)
+        return holds
 
 
 def _rounded(p: Array, error: Array, precision: Precision) -> Rounded:

@@ -51,9 +51,10 @@ def questions(adapter: Adapter, *, loss: str = "", question: str = "") -> list[Q
     found = [
         Question(binding, mode, dtype, clause)
         for binding in adapter.bindings
-        for mode in framework.modes
+        for mode in ((binding.mode,) if binding.mode else framework.modes)
         for dtype in framework.dtypes
         for clause in clauses_of(binding)
+        if not clause.in_one_dtype or dtype == framework.dtypes[0]
     ]
     return [q for q in found if loss in ("", q.binding.loss) and question in ("", q.id)]
 

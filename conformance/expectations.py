@@ -218,8 +218,10 @@ def kinds_of(judgement: Judgement) -> NDArray[np.str_]:
     got, expected = (
         np.broadcast_to(array, (rows,)) if array.ndim == 0 else array for array in (judgement.got, judgement.expected)
     )
-    got, expected = got.reshape(rows, -1), expected.reshape(rows, -1)
+    violating, kinds = judgement.violating, np.full(rows, "inaccurate")
+    got, expected = got.reshape(rows, -1)[violating], expected.reshape(rows, -1)[violating]
     nan = (np.isnan(got) & ~np.isnan(expected)).any(1)
     infinite = (np.isinf(got) & (got != expected)).any(1)
     zero = ~got.any(1) & expected.any(1)
-    return np.select([nan, infinite, zero], ["nan", "inf", "zero"], "inaccurate")
+    kinds[violating] = np.select([nan, infinite, zero], ["nan", "inf", "zero"], "inaccurate")
+    return kinds

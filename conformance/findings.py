@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from adapters.binding import Binding, module_imports
 from adapters.framework import Call, Framework
+from adapters.framework import value_and_gradient as on_arrays
 from conformance.judging import Judgement
 from conformance.trial import Trial
 from reports.record import Finding, Number, number
@@ -51,7 +52,7 @@ def show(array: NDArray) -> str:
 
 def _given(call: Call) -> str:
     """Return the options of a call in words: those that hold an array, and the others."""
-    arrays = {name: show(array) for name, array in call.arrays.items()}
+    arrays = {name: show(array) for name, array in {**call.arrays, **call.parameters}.items()}
     return ", ".join(f"{name} = {value}" for name, value in {**call.numbers, **arrays}.items())
 
 
@@ -83,13 +84,16 @@ def _ulp(judgement: Judgement, row: int, dtype: str) -> Number:
 def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dtype: str) -> str:
     """Return a script that imports only NumPy and the framework, and prints what the finding says."""
     call = judgement.call
-    function = framework.value_and_gradient
+    function = on_arrays if binding.mode else framework.value_and_gradient
     module = inspect.getmodule(function)
     source = _source_of(function)
     names = set(_words_in(source))
     imports = {*binding.imports, *module_imports(module, names), "import numpy as np"}
     options = "".join(f", {name}={value!r}" for name, value in call.numbers.items())
-    arrays = ", ".join(f"{name!r}: {_literal(array)}" for name, array in call.arrays.items())
+    arrays, parameters = (
+        ", ".join(f"{name!r}: {_literal(array)}" for name, array in given.items()) for given in (call.arrays, call.parameters)
+    )
+    of_parameters = (", parameters", ", *others") if parameters else ("", "")
     variables = [f"os.environ[{name!r}] = {value!r}" for name, value in framework.environment.items()]
     lines = [
         *(["import os", "", *variables, ""] if variables else []),
@@ -112,11 +116,14 @@ def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dty
         f"target = {_literal(call.target)}",
         f"cotangent = {'None' if call.cotangent is None else _literal(call.cotangent)}",
         f"arrays = {{{arrays}}}",
+        *([f"parameters = {{{parameters}}}"] if parameters else []),
         f"loss = lambda x, t, **arrays: {binding.function.__name__}(x, t{options}, **arrays)",
-        "value, gradient, target_gradient = value_and_gradient(loss, prediction, target, cotangent, arrays)",
+        f"value, gradient, target_gradient{of_parameters[1]} = "
+        f"value_and_gradient(loss, prediction, target, cotangent, arrays{of_parameters[0]})",
         'print("value          ", np.array2string(np.asarray(value), separator=", "), value.dtype, value.shape)',
         'print("gradient       ", np.array2string(np.asarray(gradient), separator=", "))',
         'print("target gradient", np.array2string(np.asarray(target_gradient), separator=", "))',
+        *(['print("of the parameters", dict(zip(parameters, others, strict=True)))'] if parameters else []),
         *(['print("sum of the gradient", gradient.sum(-1))'] if judgement.quantity == "sum of the gradient" else []),
         *_expectation(judgement, dtype),
         "",

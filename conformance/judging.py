@@ -64,7 +64,8 @@ def by_row(ratio: NDArray, rows: int) -> NDArray:
         worst = np.full(max(rows, 1), ratio.max(initial=0.0))
     else:
         worst = ratio if ratio.ndim == 1 else ratio.reshape(len(ratio), -1).max(-1, initial=0.0)
-    return np.where(np.isnan(worst), np.inf, worst)  # a NaN is the largest of its row
+    nan = np.isnan(worst)
+    return np.where(nan, np.inf, worst) if nan.any() else worst  # a NaN is the largest of its row
 
 
 def refuse(batch: Batch, answer: Answer, name: str, got: NDArray | str, expected: NDArray | str) -> Judgement:

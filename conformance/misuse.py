@@ -17,7 +17,7 @@ from conformance.trial import Trial, float64
 from reference.bounds import Bounds, bound_ratio, error_bounds, reduced_bound
 from reference.evaluate import evaluate
 from reference.losses import LOSSES, Grade
-from reference.options import one_hot_targets
+from reference.options import NONE, Options, one_hot_targets
 from reports.record import DataKindInfo, Misuse, MisuseOutcome, Number, number
 
 DTYPE = "float32"
@@ -221,13 +221,18 @@ def _takes(loss: str) -> tuple[str, str]:
     return LOSSES[loss].prediction, LOSSES[loss].target
 
 
+def _beside(trial: Trial, kind: DataKind) -> Options:
+    """Return what a loss takes beside its data: of hidden states the matrix that leaves them as they are."""
+    return Options(linear_weight=np.eye(kind.prediction.shape[-1], dtype=DTYPE)) if trial.loss.parameters else NONE
+
+
 def _misuse(kind: DataKind, trial: Trial, traced: dict[tuple[object, ...], str]) -> Misuse:
     """Measure one kind of data; ``traced`` has the warnings by shape and dtype: who compiles, warns once for all calls."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for hidden in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", hidden)  # as Python does: the user of a library does not see them
-        outcome = trial.call(*kind.rows).outcome
+        outcome = trial.call(*kind.rows, options=_beside(trial, kind)).outcome
     views = right_loss(kind)
     warning = describe_error(caught[0].category(str(caught[0].message))) if caught else ""
     program = tuple((array.shape, array.dtype.name) for array in kind.rows)

@@ -1,5 +1,6 @@
 """The pytest plugin: questions become items, workers hand records to the controller, which writes them."""
 
+import gc
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -66,7 +67,7 @@ class Session:
         asked = questions(self.adapter, loss=option(config, "loss"), question=option(config, "question"))
         self.questions: dict[str, Question] = {question_id(question): question for question in asked}
         self.all = len(questions(self.adapter))
-        self.misused = {f"{b.loss}/misuse/{b.api}": b for b in self.adapter.bindings if not b.textbook}
+        self.misused = {f"{b.loss}/misuse/{b.api}": b for b in self.adapter.bindings if not (b.textbook or b.mode)}
         self.is_worker = hasattr(config, "workerinput")
         self.writer: Writer | None = None
         self.met: set[int] = set()
@@ -89,6 +90,7 @@ class Session:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Open the result file once it is known what was selected, unless workers collect."""
+        gc.freeze()  # what is imported and collected by now stays: looking through it again and again took a second
         if not self.is_worker and not self.config.getoption("numprocesses", None):
             self._open([key_of(item.nodeid) for item in session.items])
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -233,6 +234,7 @@ def targets_in_form(form: str, targets: NDArray) -> NDArray:
     return np.where(targets >= 0.5, 1.0, -1.0).astype(targets.dtype) if form == "sign" else targets
 
 
+@cache
 def limits(dtype: str) -> Array:
     """Return smallest subnormal, smallest normal, largest and unit roundoff of a dtype, as float64."""
     info = np.finfo(dtype)

@@ -20,7 +20,7 @@ from conformance.misuse import describe_kinds
 from conformance.profiles import Profile
 from reference.certificate import load_certificate
 from reference.losses import LOSSES
-from reference.options import LAYOUT_OPTIONS, OPTIONS, REDUCTIONS, options_of
+from reference.options import LAYOUT_OPTIONS, OPTIONS, PARAMETERS, REDUCTIONS, options_of
 from reference.semantics import CHOICE_POINTS, MATHEMATICAL
 from reports.record import (
     SPECIFICATION_VERSION,
@@ -61,7 +61,7 @@ def describe_specification(clauses: Mapping[str, Clause]) -> Specification:
         signatures={
             loss.name: Signature(loss.prefix, loss.prediction, loss.target, list(options_of(loss))) for loss in LOSSES.values()
         },
-        options=OPTIONS | LAYOUT_OPTIONS,
+        options=OPTIONS | LAYOUT_OPTIONS | PARAMETERS,
         reductions=REDUCTIONS,
     )
 

@@ -114,7 +114,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("epsilon", "0", _number(0.0)),
         Setting("q", "0.7", _number(0.7)),
         Setting("q", "0.01", _number(0.01)),
-        Setting("q", "1", _number(1.0)),
+        Setting("q", "0.99", _number(0.99)),
         Setting("soft_cap", "30", _number(30.0)),
         Setting("soft_cap", "2", _number(2.0)),
         Setting("z_loss", "0.0001", _number(1e-4)),

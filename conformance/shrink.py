@@ -75,7 +75,7 @@ def _fewer_classes(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
     """Yield the first row with two classes, with three, with more; then all classes but the label equal."""
     batch = judgement.batch
     classes = batch.prediction.shape[-1]
-    if batch.rows != 1 or classes < 2 or batch.options.given:
+    if batch.rows != 1 or classes < 2 or batch.options.given or loss.parameters:
         return
     row = batch.prediction[0].astype(np.float64)
     if not loss.has_classes:

@@ -9,7 +9,7 @@ from conformance.cases import Batch, lay_out
 from conformance.profiles import SMALL, TEN
 from conformance.regimes import targets_in_form
 from reference.losses import LOSSES, Loss
-from reference.options import one_hot_targets
+from reference.options import Options, one_hot_targets
 
 Rows = list[tuple[str, ArrayLike, ArrayLike]]
 
@@ -133,9 +133,10 @@ def single_class(spec: Loss, dtype: str) -> list[Batch]:
 
 
 def one_row(spec: Loss, dtype: str) -> list[Batch]:
-    """Return a batch of a single row."""
-    whole = small(spec, dtype, "one-row", [])
-    return [table(spec.name, dtype, "one-row", whole.prediction[:1], whole.target[:1], "alone")]
+    """Return a batch of a single row: two classes, or one outcome. Findings come down to that shape too."""
+    if spec.has_classes:
+        return [table(spec.name, dtype, "one-row", [[0.25, 0.75]], [1], "alone")]
+    return [table(spec.name, dtype, "one-row", [[0.25]], [[1.0]], "alone")]
 
 
 def empty(spec: Loss, dtype: str) -> list[Batch]:
@@ -238,3 +239,39 @@ def pairs(spec: Loss, dtype: str) -> list[Batch]:
     if spec.has_classes:
         return [table(spec.name, dtype, "pairs", logits, generator.integers(0, 2, LADDER), "two classes")]
     return [table(spec.name, dtype, "pairs", logits, generator.integers(0, 3, (LADDER, 2)) / 2, "two outcomes")]
+
+
+def linear(
+    spec: Loss, dtype: str, name: str, hidden: ArrayLike, weight: ArrayLike, bias: ArrayLike | None, labels: ArrayLike
+) -> Batch:
+    """Return a batch of the given hidden states, matrix, bias (None: none) and labels."""
+    x, w = (np.asarray(array, np.float64).astype(dtype) for array in (hidden, weight))
+    options = Options(linear_weight=w, linear_bias=None if bias is None else np.asarray(bias, np.float64).astype(dtype))
+    target = lay_out(np.asarray(labels, np.int64), "rowwise")
+    regimes = (name,) * len(x)
+    return Batch(f"{spec.name}/table/{name}", spec.name, dtype, lay_out(x, "rowwise"), target, target, regimes, options)
+
+
+_HIDDEN = [[0.5, -1.0], [2.0, 0.25], [-0.75, 1.5], [0.0, 0.0]]
+_MATRIX = [[1.0, -0.5], [0.25, 2.0], [-1.5, 0.75]]
+_BIAS = [0.5, -0.25, 0.0]
+_CLASSES_OF_ROWS = [0, 2, 1, 1]
+
+
+def linear_edges(spec: Loss, dtype: str) -> list[Batch]:
+    """Return a matrix of one class, one of zeros, and an ordinary one without bias."""
+    return [
+        linear(spec, dtype, "one class", _HIDDEN, _MATRIX[:1], _BIAS[:1], [0, 0, 0, 0]),
+        linear(spec, dtype, "zeros", _HIDDEN, np.zeros((3, 2)), _BIAS, _CLASSES_OF_ROWS),
+        linear(spec, dtype, "no bias", _HIDDEN, _MATRIX, None, _CLASSES_OF_ROWS),
+    ]
+
+
+def linear_labels(spec: Loss, dtype: str) -> list[Batch]:
+    """Return a batch with the label -1, and one with the number of classes."""
+    return [linear(spec, dtype, f"label {label}", _HIDDEN, _MATRIX, _BIAS, [0, label, 1, 1]) for label in (-1, 3)]
+
+
+def linear_empty(spec: Loss, dtype: str) -> list[Batch]:
+    """Return a batch without rows."""
+    return [linear(spec, dtype, "empty", np.zeros((0, 2)), _MATRIX, _BIAS, [])]

@@ -14,7 +14,7 @@ from conformance.cases import Batch
 from reference.bounds import Bounds, error_bounds, reduced_bound, scaled_gradient_bound
 from reference.evaluate import Evaluation, evaluate
 from reference.losses import FOUNDING_TABLE, LOSSES, Grade, Loss
-from reference.options import NONE, Options
+from reference.options import NONE, PARAMETERS, Options
 from reference.precision import PRECISIONS, Precision
 from reference.semantics import MATHEMATICAL, Semantics
 
@@ -42,7 +42,9 @@ class Answer:
     precision: str
 
     def array(self, quantity: str) -> NDArray | None:
-        """Return a quantity of `QUANTITIES`; None if there is none."""
+        """Return a quantity of `QUANTITIES`, or the gradient of a parameter by its name; None if there is none."""
+        if quantity in PARAMETERS:
+            return self.outcome.parameter_gradients.get(quantity)
         return getattr(self.outcome, QUANTITIES[quantity])
 
     def trouble(self, quantity: str, shape: tuple[int, ...]) -> str:
@@ -124,17 +126,19 @@ class Trial:
         class_axis: int | None = None,
     ) -> Answer:
         """Run the binding and its gradient."""
-        arrays = {name: value for name, value in options.given.items() if isinstance(value, np.ndarray)}
-        numbers = {name: value for name, value in options.given.items() if name not in arrays}
+        given = options.given
+        parameters = {name: given[name] for name in self.loss.parameters if name in given}
+        arrays = {name: value for name, value in given.items() if isinstance(value, np.ndarray) and name not in parameters}
+        numbers = {name: value for name, value in given.items() if name not in arrays and name not in parameters}
         if "reduction" in self.binding.options:
             numbers["reduction"] = reduction
         if class_axis is not None:
             numbers["class_axis"] = class_axis
-        function, call = self.binding.function, Call(prediction, target, reduction, cotangent, arrays, numbers)
+        function, call = self.binding.function, Call(prediction, target, reduction, cotangent, arrays, numbers, parameters)
         outcome = self.framework.run(
             lambda x, t, **given: function(x, t, **numbers, **given),
             call,
-            key=(self.binding.loss, self.binding.api, *sorted(numbers.items()), *sorted(arrays)),
+            key=(self.binding.loss, self.binding.api, *sorted(numbers.items()), *sorted(arrays), *parameters),
             mode=self.mode,
             device=self.device,
         )
@@ -156,29 +160,44 @@ class Trial:
         return _expect(batch, _relevant(self.loss, self.semantics), self.grade, self.precision)
 
 
+@lru_cache(maxsize=1024)
 def _relevant(loss: Loss, semantics: Semantics) -> Semantics:
     """Return the semantics with everything reset that the evaluation of this loss does not read, so that more is shared."""
     unread = {"small_loss", "mean_of_nothing", "mean_of_no_weight", "mean_divisor"}
+    unread |= {"label_dtype", "label_column", "mixed_dtype"}
     unread |= {"computation_dtype"} if semantics.computation_dtype == "float32" else set()  # the precision says it
-    unread |= {"log_of_zero", "probability_sum", "target_gradient"} if loss.prediction == "logit" else {"infinite_logit"}
+    unread |= {"probability_sum", "target_gradient"} if loss.prediction == "logit" else {"infinite_logit"}
+    unread |= {"log_of_zero"} if loss.prediction == "logit" and "gamma" not in loss.options else set()  # focal losses clip p
     unread |= {"loss_shape"} if loss.has_classes and loss.name in FOUNDING_TABLE else set()
     return Semantics(**{name: value for name, value in vars(semantics).items() if name not in unread})
 
 
 @lru_cache(maxsize=1024)
 def _expect(batch: Batch, semantics: Semantics, grade: Grade, precision: str) -> Expected:
-    prediction, target = (
-        array.astype(precision) if array.dtype.kind == "f" else array for array in (batch.prediction, batch.target)
-    )
+    truth = _truth(batch, semantics, precision)
     how: dict[str, Any] = {"options": batch.options, "semantics": semantics, "precision": precision}
-    truth = evaluate(batch.loss, prediction, target, **how)
-    bounds = error_bounds(batch.loss, prediction, target, truth, grade=grade, **how)
+    bounds = error_bounds(batch.loss, *_in_precision(batch, precision), truth, grade=grade, **how)
     outer = "float32" if semantics.computation_dtype == "float32_result" else precision
     if outer != precision:
         truth, bounds = _through_float32(truth, bounds)
     if semantics.loss_shape == "row_mean":
         truth, bounds = _row_mean(truth, bounds, outer)
     return Expected(truth, bounds, precision)
+
+
+@lru_cache(maxsize=1024)
+def _truth(batch: Batch, semantics: Semantics, precision: str) -> Evaluation:
+    """Return the truth, which is the same for every grade."""
+    arrays = _in_precision(batch, precision)
+    return evaluate(batch.loss, *arrays, options=batch.options, semantics=semantics, precision=precision)
+
+
+def _in_precision(batch: Batch, precision: str) -> tuple[NDArray, NDArray]:
+    """Return prediction and target in the dtype that the loss is computed in; labels as they are."""
+    prediction, target = (
+        array.astype(precision, copy=False) if array.dtype.kind == "f" else array for array in (batch.prediction, batch.target)
+    )
+    return prediction, target
 
 
 def _through_float32(truth: Evaluation, bounds: Bounds) -> tuple[Evaluation, Bounds]:

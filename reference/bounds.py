@@ -22,13 +22,14 @@ from reference.bounds_divergence import (
 )
 from reference.bounds_focal import binary_focal_bounds, sigmoid_focal_bounds
 from reference.bounds_focal_classes import categorical_focal_bounds, generalized_bounds, softmax_focal_bounds
+from reference.bounds_linear import LinearBounds, linear_bounds
 from reference.bounds_margin import multilabel_bounds, soft_margin_bounds
 from reference.bounds_probability import binary_bounds, categorical_bounds
 from reference.bounds_sigmoid import sigmoid_bounds
 from reference.bounds_softmax import softmax_bounds, sparse_softmax_bounds
 from reference.bounds_softmax_terms import poly_bounds, softmax_bounds_with_terms
 from reference.doubledouble import Array
-from reference.evaluate import Evaluation, labels_in_range
+from reference.evaluate import Evaluation, Upstream, labels_in_range, linear_problem
 from reference.losses import LOSSES, Grade, Loss
 from reference.options import EPSILON, GAMMA, NONE, REDUCTIONS, Options, Problem, Q, one_hot_targets, plain_problem
 from reference.precision import PRECISIONS, Precision
@@ -51,6 +52,7 @@ class Bounds:
     value: Array
     gradient: Array
     target_gradient: Array | None
+    linear: LinearBounds | None = None
 
 
 def error_bounds(
@@ -63,6 +65,7 @@ def error_bounds(
     grade: Grade,
     semantics: Semantics = MATHEMATICAL,
     precision: str,
+    upstream: Upstream | None = None,
 ) -> Bounds:
     """Return the error bounds of the forms that ``grade`` names, for results without reduction.
 
@@ -75,6 +78,7 @@ def error_bounds(
         grade: the forms that value and gradient are computed by, of those that the loss has.
         semantics: the alternative at every choice point.
         precision: the dtype that the loss is computed in, by NumPy's name.
+        upstream: as for `reference.evaluate.evaluate`.
 
     Raises:
         KeyError: unknown loss or precision.
@@ -85,6 +89,8 @@ def error_bounds(
         if form not in known:
             raise ValueError(f"{form!r} is not a sound form of {loss}: use one of {', '.join(known)}")
     x, t = np.asarray(prediction, np.float64), np.asarray(target)
+    if evaluation.linear is not None:
+        return _linear(spec, x, t, evaluation, options, grade, semantics, precision, upstream)
     if x.size == 0:
         nothing = None if evaluation.target_gradient is None else np.zeros(evaluation.target_gradient.shape)
         return Bounds(np.zeros(evaluation.value.shape), np.zeros(x.shape), nothing)
@@ -96,6 +102,37 @@ def error_bounds(
         spec, problem.prediction, problem.target, evaluation.plain, options, grade, semantics, precision, roundings
     )
     return _weighed(plain, evaluation.plain, evaluation, problem, precision)
+
+
+def _linear(
+    spec: Loss,
+    x: Array,
+    t: NDArray,
+    evaluation: Evaluation,
+    options: Options,
+    grade: Grade,
+    semantics: Semantics,
+    precision: str,
+    upstream: Upstream | None,
+) -> Bounds:
+    problem, factors = linear_problem(spec, x, t, options, semantics, upstream)
+    assert evaluation.linear is not None and options.linear_weight is not None  # what makes it a loss of hidden states
+    more = 0.0 if upstream is None else upstream.roundings
+    bounds = linear_bounds(
+        problem.prediction,
+        options.linear_weight,
+        options.linear_bias,
+        problem.target,
+        evaluation.linear,
+        cotangent=factors,
+        grade=grade,
+        precision=precision,
+        target_roundings=problem.roundings + (_roundings_of_both(precision) - 1 if problem.roundings else 0),
+        factor_roundings=(1 + more) * _roundings_of_both(precision),
+    )
+    value = scaled_gradient_bound(evaluation.linear.value, bounds.value, problem.factor, precision=precision)
+    value[problem.dropped] = 0.0
+    return Bounds(value, bounds.hidden, None, bounds)
 
 
 def _weighed(plain: Bounds, truth: Evaluation, weighed: Evaluation, problem: Problem, precision: str) -> Bounds:
@@ -306,10 +343,10 @@ def _judged(bound: Array, expected: Array, precision: str, exact: NDArray[np.boo
     The expected value is itself rounded to float64: half an ulp of it, which only a float64 result can tell from its own error.
     """
     finite = np.isfinite(expected)
-    bound = bound.reshape(expected.shape)
+    bound, everywhere = bound.reshape(expected.shape), finite.all()
     if precision == "float64":
-        bound = bound + 0.5 * np.spacing(np.where(finite, np.abs(expected), 0.0))
-    bound = np.where(finite, bound, 0.0)
+        bound = bound + 0.5 * np.spacing(np.abs(expected if everywhere else np.where(finite, expected, 0.0)))
+    bound = np.asarray(bound, order="C") if everywhere else np.where(finite, bound, 0.0)
     if exact is not None:
         bound[exact] = 0.0
     return bound
@@ -359,7 +396,7 @@ def reduced_bound(
     if by == 0:
         return 0.0
     mean = abs(float((losses * down).sum()) / by)
-    return bound / by + judges * (2 + _additions(weight, limits.v)) * limits.v * mean + limits.smallest
+    return bound / by + judges * (2 + additions(weight, precision)) * limits.v * mean + limits.smallest
 
 
 def reduced_gradient_bound(
@@ -370,14 +407,15 @@ def reduced_gradient_bound(
     That of `scaled_gradient_bound`, and v A(weight) \|factor gradient\| more, where the factor is one over a sum of weights.
     """
     slack = scaled_gradient_bound(gradient, bound, factor, precision=precision)
-    lost = _roundings_of_both(precision) * PRECISIONS[precision].v * _additions(weight, PRECISIONS[precision].v)
+    lost = _roundings_of_both(precision) * PRECISIONS[precision].v * additions(weight, precision)
     with np.errstate(over="ignore", invalid="ignore"):
         size = np.abs(np.asarray(gradient, np.float64) * factor)
     return slack + np.where(np.isfinite(size), lost * size, 0.0)
 
 
-def _additions(weight: Array | None, v: float) -> float:
+def additions(weight: Array | None, precision: str) -> float:
     """Return A(w), the additions that count in a sum of weights."""
+    v = PRECISIONS[precision].v
     if weight is None or not weight.any():
         return 0.0
     unit = v * float(weight.sum())
@@ -401,7 +439,8 @@ def scaled_gradient_bound(gradient: ArrayLike, bound: ArrayLike, factor: ArrayLi
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = np.abs(c * g)
         result = np.abs(c) * b + 2 * _roundings_of_both(precision) * limits.u * scaled + 2 * limits.smallest * (c != 0)
-    return np.where(np.isfinite(scaled), result, 0.0)
+        finite = np.isfinite(scaled)
+    return np.asarray(result, order="C") if finite.all() else np.where(finite, result, 0.0)
 
 
 def bound_ratio(got: ArrayLike, expected: ArrayLike, bound: ArrayLike, *, precision: str) -> Array:
@@ -415,6 +454,10 @@ def bound_ratio(got: ArrayLike, expected: ArrayLike, bound: ArrayLike, *, precis
         ArithmeticError: a bound that is not finite, or is negative, where the expected value is finite: nothing can be judged.
     """
     results, truth, allowed = (np.asarray(a, np.float64) for a in (got, expected, bound))
+    with np.errstate(all="ignore"):
+        ratio = np.asarray(np.abs(results - truth) / allowed)
+    if ratio.max(initial=0.0) < np.inf and allowed.min(initial=1.0) > 0 and allowed.max(initial=0.0) < np.inf:
+        return ratio  # nothing infinite, NaN or without an error: most calls
     finite = np.isfinite(truth)
     bad = finite & ~((allowed >= 0) & (allowed < np.inf))
     if bad.any():

@@ -1,9 +1,9 @@
 r"""Error bounds of linear cross-entropy: the rounding of the logits pushed through the softmax, and that of three products.
 
-Notation: x = H W^T + b the logits, p their softmax, t the one-hot labels, j a label, g = p - t, c the upstream gradients;
-u the unit roundoff, lam the smallest normal number. By the analysis of dot products (Higham 2002, section 3.1): a sum of n
-products errs by at most n u times the sum of their magnitudes, in any order, with or without fused multiply-add. Matrix
-products add serially within their blocks, so no smaller multiple is safe.
+Notation: x = H W^T + b the logits, p their softmax, t the targets, T their sum, j a label, g = T p - t, c the upstream
+gradients; u the unit roundoff, lam the smallest normal number. By the analysis of dot products (Higham 2002, section 3.1): a
+sum of n products errs by at most n u times the sum of their magnitudes, in any order, with or without fused multiply-add.
+Matrix products add serially within their blocks, so no smaller multiple is safe.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.bounds_softmax import sparse_softmax_bounds
+from reference.bounds_softmax import softmax_bounds, sparse_softmax_bounds
 from reference.doubledouble import Array
 from reference.linear import LinearEvaluation
 from reference.losses import Grade
@@ -35,23 +35,31 @@ def linear_bounds(
     hidden: NDArray,
     weight: NDArray,
     bias: NDArray | None,
-    labels: NDArray,
+    target: NDArray,
     evaluation: LinearEvaluation,
     *,
     cotangent: Array | None = None,
     grade: Grade = PLAIN,
     precision: str,
+    target_roundings: int = 0,
+    factor_roundings: float = 1.0,
 ) -> LinearBounds:
     r"""Return the error bounds of losses and gradients, for results whose softmax is computed by the forms of ``grade``.
 
     - logits: delta = (F + 1) u (\|H\| \|W\|^T + \|b\|), F features
-    - losses: the bound of the softmax at the true logits, and log(1 + sum_{k != j} p_k expm1(delta_k + delta_j)), at most
-      max(delta_k + delta_j): how far the logits can move log(1 + sum exp(x_k - x_j)); exact, not of first order
-    - g: the bound of the softmax, and e_i = p_i expm1(delta_i + D) with D = log(1 + sum p_k expm1(delta_k)) the shift of
-      log sum exp(x); at most 1, and at the label at most the sum of the others, as g sums to zero
+    - losses at labels: the bound of the softmax at the true logits, and log(1 + sum_{k != j} p_k expm1(delta_k + delta_j)), at
+      most max(delta_k + delta_j): how far the logits can move log(1 + sum exp(x_k - x_j)); exact, not of first order
+    - losses at soft targets: that of the softmax, and sum \|t_k\| delta_k + T D, with D = log(1 + sum p_k expm1(delta_k)) the
+      most that log sum exp(x) can move: downward it moves by sum p_k delta_k at most, which by Jensen's inequality is less
+    - g: the bound of the softmax, and e_i = T p_i expm1(delta_i + D), at most T; at a label at most the sum of the others, as g
+      sums to zero
     - a gradient, a sum over n of c g y for y a hidden state, a weight or 1: the errors of g times \|c y\|, and
-      (n + 3) u sum \|c g y\|, for n products, their sum, and the rounding of c and of its product; n lam (1 + max \|c y\|), as
-      products and g may be flushed to zero
+      (n + 2) u sum \|c g y\|, for n products and their sum, and u more for each rounding of c, ``factor_roundings``;
+      n lam (1 + max \|c y\|), as products and g may be flushed to zero
+    - the form "apart" sums the products of p and those of t apart, and takes the one from the other: T p + \|t\| has the place
+      of \|g\| in the sum
+
+    ``target_roundings`` counts those of the targets on the way.
 
     Raises:
         KeyError: unknown precision.
@@ -60,27 +68,50 @@ def linear_bounds(
     h, w = np.abs(np.asarray(hidden, np.float64)), np.abs(np.asarray(weight, np.float64))
     b = np.zeros(len(w)) if bias is None else np.abs(np.asarray(bias, np.float64))
     c = np.ones(len(h)) if cotangent is None else np.abs(cotangent)
+    parts = evaluation.hidden, evaluation.weight, evaluation.bias
+    if not len(h):
+        return LinearBounds(np.zeros(0), *(np.zeros(part.shape) for part in parts))
+    form = Grade(grade.value, "quotient") if grade.gradient == "apart" else grade
     with np.errstate(all="ignore"):
-        x = evaluation.logits
-        at_label = np.arange(len(w)) == labels[:, None]
         delta = (h.shape[1] + 1) * u * (h @ w.T + b)
+        value, error, size = _of_softmax(evaluation, target, delta, form, limits, target_roundings, grade.gradient == "apart")
+        dropped = c[:, None] == 0
+        error, size = (np.where(dropped, 0.0, c[:, None] * part) for part in (error, size))
+        factors = (w.T, h.T, np.ones((1, len(h))))
+        products = [
+            _product_bound(left, of, factor, c.max(initial=0.0), limits, factor_roundings)
+            for left, of, factor in zip((error, error.T, error.T), (size, size.T, size.T), factors, strict=True)
+        ]
+        products[2] = products[2][:, 0]
+        value = _finite(value, evaluation.value, precision)
+        return LinearBounds(value, *(_finite(bound, part, precision) for bound, part in zip(products, parts, strict=True)))
+
+
+def _of_softmax(
+    evaluation: LinearEvaluation,
+    target: NDArray,
+    delta: Array,
+    form: Grade,
+    limits: Precision,
+    roundings: int,
+    apart: bool,
+) -> tuple[Array, Array, Array]:
+    """Return the bounds of losses and of g, and the size of the terms of g, (rows,) and (rows, classes)."""
+    x = evaluation.logits
+    if target.ndim == 1:
+        at_label = np.arange(x.shape[1]) == target[:, None]
         p, without = _softmax(x, at_label)
         slope = np.where(at_label, -without[:, None], p)
-        own, own_slope = sparse_softmax_bounds(x, labels, evaluation.value, slope, grade, limits)
-        value = own + _moved_loss(p, delta, at_label)
-        error = own_slope + _moved_slope(p, delta, at_label)
-        size = c[:, None] * np.abs(slope)
-        error = np.where(c[:, None] == 0, 0.0, c[:, None] * error)
-        return LinearBounds(
-            _finite(value, evaluation.value, precision),
-            _finite(_product_bound(error, size, w.T, c.max(initial=0.0), limits), evaluation.hidden, precision),
-            _finite(_product_bound(error.T, size.T, h.T, c.max(initial=0.0), limits), evaluation.weight, precision),
-            _finite(
-                _product_bound(error.T, size.T, np.ones((1, len(h))), c.max(initial=0.0), limits)[:, 0],
-                evaluation.bias,
-                precision,
-            ),
-        )
+        own, own_slope = sparse_softmax_bounds(x, target, evaluation.value, slope, form, limits)
+        value, error = own + _moved_loss(p, delta, at_label), own_slope + _moved_slope(p, delta, at_label)
+        return value, error, p + at_label if apart else np.abs(slope)
+    p, _ = _softmax(x, np.zeros(x.shape, np.bool_))
+    whole = np.abs(target).sum(-1)[:, None]
+    slope = whole * p - target
+    bounds = softmax_bounds(x, target, slope, form, limits, scaled=True, roundings=roundings)
+    value = bounds[0] + (np.abs(target) * delta).sum(-1) + whole[:, 0] * _shift(p, delta)
+    error = bounds[1] + whole * _moved_slope(p, delta, np.zeros(x.shape, np.bool_))
+    return value, error, whole * p + np.abs(target) if apart else np.abs(slope)
 
 
 def _softmax(x: Array, at_label: NDArray[np.bool_]) -> tuple[Array, Array]:
@@ -99,17 +130,21 @@ def _moved_loss(p: Array, delta: Array, at_label: NDArray[np.bool_]) -> Array:
 
 def _moved_slope(p: Array, delta: Array, at_label: NDArray[np.bool_]) -> Array:
     """Return p_i expm1(delta_i + D), at most 1; at the label at most the sum of the others."""
-    shift = np.minimum(np.log1p((p * np.expm1(np.minimum(delta, 700.0))).sum(-1)), delta.max(-1))
-    each = np.minimum(p * np.expm1(np.minimum(delta + shift[:, None], 700.0)), 1.0)
+    each = np.minimum(p * np.expm1(np.minimum(delta + _shift(p, delta)[:, None], 700.0)), 1.0)
     others = np.where(at_label, 0.0, each).sum(-1)[:, None]
     return np.where(at_label, np.minimum(each, others), each)
 
 
-def _product_bound(error: Array, size: Array, factor: Array, most: float, limits: Precision) -> Array:
+def _shift(p: Array, delta: Array) -> Array:
+    """Return D, at most the largest of delta."""
+    return np.minimum(np.log1p((p * np.expm1(np.minimum(delta, 700.0))).sum(-1)), delta.max(-1))
+
+
+def _product_bound(error: Array, size: Array, factor: Array, most: float, limits: Precision, roundings: float) -> Array:
     """Return the bound of a matrix product: of g with ``error`` and ``size`` (rows, n), and ``factor`` (columns, n)."""
     n = factor.shape[-1]
     flushed = n * limits.smallest * (1 + most * factor.max(initial=0.0))
-    return error @ factor.T + (n + 3) * limits.u * (size @ factor.T) + flushed
+    return error @ factor.T + (n + 2 + roundings) * limits.u * (size @ factor.T) + flushed
 
 
 def _finite(bound: Array, expected: Array, precision: str) -> Array:

@@ -108,7 +108,7 @@ def kl_divergence_with_log_targets(log_probabilities: Array, log_targets: Array,
     ratio = _difference(am.exactly(np.where(absent, 0.0, y)), am.exactly(x), am)
     value = _summed(_lowered(weight, ratio, am), semantics, am)
     slope = _lowered(weight, _difference(ratio, am.exactly(np.full_like(x, -1.0)), am), am)
-    gradient = -np.ldexp(am.high(weight), -LIFT)
+    gradient = -am.high(weight) * 2.0**-LIFT
     return _undefined(undefined, value, gradient, _at_zero(slope, absent, semantics, am))
 
 

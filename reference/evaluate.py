@@ -20,6 +20,7 @@ from reference.focal_classes import (
     categorical_focal_cross_entropy_with_logits,
     generalized_cross_entropy,
 )
+from reference.linear import LinearEvaluation, linear_cross_entropy
 from reference.losses import LOSSES, Loss
 from reference.margin import multilabel_soft_margin, soft_margin
 from reference.options import EPSILON, GAMMA, NONE, Options, Problem, Q, one_hot_targets, plain_problem
@@ -43,7 +44,8 @@ class Evaluation:
 
     ``target_gradient`` has the shape of the targets, and is None for index targets. ``weight``, for each row, is how often
     its loss counts in a weighted mean, and ``kept`` whether it is neither masked nor ignored; None where all count once.
-    ``plain`` is the evaluation of the plain problem that these come from, None where nothing weighs.
+    ``plain`` is the evaluation of the plain problem that these come from, None where nothing weighs. ``linear`` has the
+    gradients of a loss of hidden states with respect to its parameters.
     """
 
     value: Array
@@ -52,6 +54,15 @@ class Evaluation:
     weight: Array | None = None
     kept: NDArray[np.bool_] | None = None
     plain: "Evaluation | None" = None
+    linear: LinearEvaluation | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Upstream:
+    """The upstream gradient of each row, and how many roundings an implementation makes of it, that of its product apart."""
+
+    rows: Array
+    roundings: float = 0.0
 
 
 def evaluate(
@@ -62,6 +73,7 @@ def evaluate(
     options: Options = NONE,
     semantics: Semantics = MATHEMATICAL,
     precision: str = "float64",
+    upstream: Upstream | None = None,
 ) -> Evaluation:
     """Return the value of a loss and its closed-form gradients, without reduction.
 
@@ -73,6 +85,7 @@ def evaluate(
         semantics: the alternative at every choice point.
         precision: the dtype that is judged, a name in `reference.precision.PRECISIONS`. It rounds the constants of the
             semantics (a guard of 1e-7), and "float64" asks for double-double arithmetic, where plain float64 serves below.
+        upstream: for a loss of hidden states, whose gradients with respect to its parameters are sums over rows; ones if None.
 
     Raises:
         KeyError: unknown loss or precision.
@@ -82,6 +95,8 @@ def evaluate(
     spec = LOSSES[loss]
     x = np.asarray(prediction, np.float64)
     t = np.asarray(target) if spec.target == "index" else np.asarray(target, np.float64)
+    if spec.parameters:
+        return _evaluate_linear(spec, x, t, options, semantics, precision, upstream)
     wanted = x.shape[:-1] if spec.target == "index" else x.shape
     if t.shape != wanted:
         raise ValueError(f"{loss}: for a prediction of shape {x.shape} the target must have the shape {wanted}, not {t.shape}")
@@ -352,6 +367,49 @@ def labels_in_range(labels: NDArray, classes: int, semantics: Semantics) -> NDAr
             )
     wrapped = np.where(negative, labels + classes, labels) if wraps else labels
     return np.clip(wrapped, 0, max(classes - 1, 0))
+
+
+def _evaluate_linear(
+    spec: Loss,
+    hidden: Array,
+    labels: NDArray,
+    options: Options,
+    semantics: Semantics,
+    precision: str,
+    upstream: Upstream | None,
+) -> Evaluation:
+    problem, factors = linear_problem(spec, hidden, labels, options, semantics, upstream)
+    weight, bias = np.asarray(options.linear_weight), options.linear_bias
+    result = linear_cross_entropy(problem.prediction, weight, bias, problem.target, cotangent=factors, precision=precision)
+    value = problem.factor * result.value
+    for outside, picked in (
+        (labels < 0, semantics.negative_index),
+        (labels >= result.logits.shape[-1], semantics.index_too_large),
+    ):
+        if picked in ("nan", "zero", "nan_value", "nan_zero"):
+            value = np.where(outside, 0.0 if picked == "zero" else np.nan, value)
+    value = np.where(problem.dropped, 0.0, value)
+    return Evaluation(value, result.hidden, None, problem.weight, ~problem.dropped, linear=result)
+
+
+def linear_problem(
+    spec: Loss, hidden: Array, labels: NDArray, options: Options, semantics: Semantics, upstream: Upstream | None
+) -> tuple[Problem, Array]:
+    """Return the plain problem of hidden states, and what the loss of each row is multiplied with for its gradients.
+
+    Raises:
+        ValueError: no matrix, or shapes that do not belong together.
+        IndexError: a label out of range.
+    """
+    if options.linear_weight is None:
+        raise ValueError(f"{spec.name}: linear_weight is not given: it takes the (classes, features) matrix of the logits")
+    classes = len(options.linear_weight)
+    ignored = labels == options.ignore_index
+    labels = np.where(ignored, labels, labels_in_range(np.where(ignored, 0, labels), classes, semantics))
+    own = replace(options, linear_weight=None, linear_bias=None)
+    problem = plain_problem(spec, np.zeros((len(labels), classes)), labels, own, semantics)
+    problem = replace(problem, prediction=np.where(problem.dropped[:, None], 0.0, hidden))
+    return problem, problem.factor * (1.0 if upstream is None else upstream.rows)
 
 
 def _gradient_of_no_label(spec: Loss, x: Array, options: Options, semantics: Semantics, precision: Precision) -> Array:

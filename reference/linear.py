@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from reference import doubledouble, plain
 from reference.doubledouble import Array
 from reference.options import one_hot_targets
-from reference.softmax import LIFT, LOWER, Arithmetic, Number, is_large, join, probabilities_of, softmax_terms
+from reference.softmax import LIFT, Arithmetic, Number, gradient_of_terms, softmax_terms, value_of_terms
 
 BLOCK = 1 << 20
 """Products that are summed at a time."""
@@ -29,25 +29,25 @@ def linear_cross_entropy(
     hidden: NDArray,
     weight: NDArray,
     bias: NDArray | None,
-    labels: NDArray,
+    target: NDArray,
     *,
     cotangent: Array | None = None,
     precision: str = "float64",
 ) -> LinearEvaluation:
-    r"""Return the sparse softmax cross-entropy of the logits H W^T + b, and its gradients.
+    r"""Return the softmax cross-entropy of the logits H W^T + b at labels or soft targets, and its gradients.
 
-    .. math:: x = H W^T + b, \quad l_i = -\log \operatorname{softmax}(x_i)_{j_i}, \quad
-              G = \operatorname{diag}(c) (p - t), \quad \partial / \partial H = G W, \quad
+    .. math:: x = H W^T + b, \quad l_i = -\sum_k t_{ik} \log \operatorname{softmax}(x_i)_k, \quad
+              G = \operatorname{diag}(c) (T p - t), \quad \partial / \partial H = G W, \quad
               \partial / \partial W = G^T H, \quad \partial / \partial b = G^T 1
 
-    the gradients of sum c_i l_i, with p = softmax(x) and t the one-hot labels. A row of logits that is not finite has a loss
-    and a gradient of NaN, which reach the gradients of weight and bias unless its c is 0.
+    the gradients of sum c_i l_i, with p = softmax(x), t the one-hot labels or the targets, and T their sum. A row of logits
+    that is not finite has a loss and a gradient of NaN, which reach the gradients of weight and bias unless its c is 0.
 
     Args:
         hidden: H, (rows, features); magnitudes below 2^200, as those of weight and bias.
         weight: W, (classes, features).
         bias: b, (classes,); None: none.
-        labels: (rows,), integers from 0 to classes - 1.
+        target: labels (rows,), integers from 0 to classes - 1, or targets (rows, classes).
         cotangent: c, (rows,): 1 / rows for a mean, 0 for an ignored row, times the class weight of its label; ones if None.
         precision: "float64" for double-double arithmetic, another for plain float64, which judges float32.
 
@@ -64,12 +64,13 @@ def linear_cross_entropy(
     """
     h, w = np.asarray(hidden, np.float64), np.asarray(weight, np.float64)
     b = np.zeros(len(w)) if bias is None else np.asarray(bias, np.float64)
-    _check(h, w, b, labels)
+    _check(h, w, b, target)
+    targets = one_hot_targets(target, len(w)) if target.ndim == 1 else target
     c = np.ones(len(h)) if cotangent is None else np.asarray(cotangent, np.float64)
     am: Arithmetic = doubledouble if precision == "float64" else plain
     with np.errstate(all="ignore"):
         logits = am.add(_matrix_product(am.exactly(h), w, am), am.exactly(np.broadcast_to(b, (len(h), len(w)))))
-        value, slope = _sparse_softmax(logits, labels, am)
+        value, slope = _softmax(logits, targets, am)
         slope = am.multiply(slope, am.exactly(np.broadcast_to(c[:, None], am.high(slope).shape)))
         slope = am.select((c == 0)[:, None], am.exactly(np.zeros_like(am.high(slope))), slope)
         backward = am.each(np.transpose, slope)
@@ -78,15 +79,16 @@ def linear_cross_entropy(
         return LinearEvaluation(value, gradients[0], gradients[1], gradients[2], am.high(logits))
 
 
-def _check(h: Array, w: Array, b: Array, labels: NDArray) -> None:
-    if h.ndim != 2 or w.ndim != 2 or h.shape[1] != w.shape[1] or b.shape != w.shape[:1] or labels.shape != h.shape[:1]:
+def _check(h: Array, w: Array, b: Array, target: NDArray) -> None:
+    shapes = ((*h.shape[:1],), (*h.shape[:1], *w.shape[:1]))
+    if h.ndim != 2 or w.ndim != 2 or h.shape[1] != w.shape[1] or b.shape != w.shape[:1] or target.shape not in shapes:
         raise ValueError(
-            f"hidden {h.shape}, weight {w.shape}, bias {b.shape} and labels {labels.shape} do not belong together: "
-            "they must be (rows, features), (classes, features), (classes,) and (rows,)"
+            f"hidden {h.shape}, weight {w.shape}, bias {b.shape} and target {target.shape} do not belong together: they must "
+            "be (rows, features), (classes, features), (classes,) and (rows,) or (rows, classes)"
         )
-    outside = (labels < 0) | (labels >= len(w))
-    if outside.any():
-        raise IndexError(f"label {labels[outside][0]} is out of range for {len(w)} classes: use 0 to {len(w) - 1}")
+    outside = (target < 0) | (target >= len(w))
+    if target.ndim == 1 and outside.any():
+        raise IndexError(f"label {target[outside][0]} is out of range for {len(w)} classes: use 0 to {len(w) - 1}")
 
 
 def _matrix_product(a: Number, b: Array, am: Arithmetic) -> Number:
@@ -102,17 +104,11 @@ def _matrix_product(a: Number, b: Array, am: Arithmetic) -> Number:
     return doubledouble.DD(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _sparse_softmax(logits: Number, labels: NDArray, am: Arithmetic) -> tuple[Array, Number]:
-    """Return -log p_j, and p - t times 2^512: at the label -(1 - p), which does not cancel."""
-    rows = am.high(logits)
-    at_label = one_hot_targets(labels, rows.shape[-1]) == 1
-    terms = softmax_terms(rows, at_label.astype(np.float64), am, exact=logits)
-    nothing = am.exactly(np.zeros_like(rows))
-    distance = am.total(am.select(at_label, terms.distance, nothing))
-    large = is_large(am.high(distance))
-    linear = am.select(large, am.scale(distance, LOWER), am.scale(distance, LIFT))
-    value = join(linear, large, terms.log_total, am)
-    p, without = probabilities_of(terms, am)
-    slope = am.select(at_label, am.negate(without), p)
-    slope = am.select(terms.undefined[:, None], am.exactly(np.full_like(rows, np.nan)), slope)
+def _softmax(logits: Number, targets: Array, am: Arithmetic) -> tuple[Array, Number]:
+    """Return -sum t log p, and T p - t times 2^512."""
+    terms = softmax_terms(am.high(logits), targets, am, exact=logits)
+    weight = am.total(am.exactly(terms.targets))
+    value = value_of_terms(terms.distance, terms.targets, am.multiply(terms.log_total, weight), am)
+    undefined = am.exactly(np.full_like(terms.targets, np.nan))
+    slope = am.select(terms.undefined[:, None], undefined, gradient_of_terms(terms, weight, am))
     return np.where(terms.undefined, np.nan, value), slope

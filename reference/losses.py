@@ -21,19 +21,21 @@ class Loss:
     last axis. ``value_forms`` and ``gradient_forms`` name the
     sound algorithms whose error bounds `reference.bounds` has; the first of each is the default grade. ``relative_form``
     is the value form that keeps the digits of a loss far below one. ``options`` names what it
-    may take, of `reference.options.OPTIONS`.
+    may take, of `reference.options.OPTIONS`, and ``parameters`` what it takes beside the prediction and has gradients of, of
+    `reference.options.PARAMETERS`.
     """
 
     name: str
     prefix: str
     formula: str
-    prediction: Literal["probability", "logit", "log-probability"]
+    prediction: Literal["probability", "logit", "log-probability", "hidden"]
     target: Literal["any", "soft", "index", "log-probability", "sign"]
     relative_form: str
     value_forms: tuple[str, ...]
     gradient_forms: tuple[str, ...]
     options: tuple[str, ...] = ()
     row_mean: bool = False
+    parameters: tuple[str, ...] = ()
 
     @property
     def has_classes(self) -> bool:
@@ -263,6 +265,18 @@ LOSSES: dict[str, Loss] = {
             ("power", "expm1"),
             ("power",),
             options=("class_weight", "sample_weight", "mask", "ignore_index", "q"),
+        ),
+        Loss(
+            "linear_cross_entropy",
+            "LINEAR",
+            "-log softmax(h W^T + b)_j",
+            "hidden",
+            "index",
+            "log1p",
+            _SOFTMAX_FORMS[0],
+            (*_SOFTMAX_FORMS[1], "apart"),
+            options=("class_weight", "ignore_index", "label_smoothing"),
+            parameters=("linear_weight", "linear_bias"),
         ),
     )
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,12 @@ OPTIONS: dict[str, str] = {
 }
 """What a loss may take beside prediction and target, each with its meaning."""
 
+PARAMETERS: dict[str, str] = {
+    "linear_weight": "W, (classes, features), of the logits h W^T + b",
+    "linear_bias": "b, (classes,); 0 unless given",
+}
+"""What a loss may take beside its prediction and is differentiated with respect to; given as options are."""
+
 LAYOUT_OPTIONS: dict[str, str] = {"class_axis": "the axis that holds the classes; the others are rows"}
 """What changes where numbers stand, not what they are: any loss over classes may take it."""
 
@@ -45,12 +52,12 @@ REDUCTIONS: dict[str, str] = {
 
 def options_of(spec: Loss) -> tuple[str, ...]:
     """Return the options that an implementation of a loss may take, reduction apart."""
-    return (*spec.options, *(LAYOUT_OPTIONS if spec.has_classes else ()))
+    return (*spec.options, *(LAYOUT_OPTIONS if spec.has_classes and not spec.parameters else ()))
 
 
 @dataclass(frozen=True, eq=False)
 class Options:
-    """The options of one call; None: not given. `OPTIONS` says what each one means."""
+    """The options of one call; None: not given. `OPTIONS` says what each one means, and `PARAMETERS` the last two."""
 
     class_weight: Array | None = None
     pos_weight: Array | None = None
@@ -65,8 +72,10 @@ class Options:
     q: float | None = None
     soft_cap: float | None = None
     z_loss: float | None = None
+    linear_weight: Array | None = None
+    linear_bias: Array | None = None
 
-    @property
+    @cached_property
     def given(self) -> Mapping[str, Any]:
         """The options that were given, by name."""
         return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None}

@@ -54,7 +54,7 @@ def sigmoid_cross_entropy(
     share = am.divide(small, am.add(am.exactly(np.ones_like(x)), am.scale(small, -LIFT)))
     share = share if mass is None else am.multiply(share, mass)
     far = am.high(am.add(am.scale(against, LIFT), am.negate(share)))  # |g|: the mass against, less its share sigmoid(-|x|)
-    gradient = np.ldexp(np.where(x > 0, far, -far), -LIFT)
+    gradient = np.where(x > 0, far, -far) * 2.0**-LIFT
     slope = -logits if positive_weight is None else _weighted_target_gradient(x, weight, logarithm, am)
 
     wrong = am.high(am.select(logits > 0, negative, positive))

@@ -118,7 +118,8 @@ def softmax_cross_entropy(
     terms = softmax_terms(logits, targets, am, exact=capped)
     masked, t, log_total = terms.masked, terms.targets, terms.log_total
     weight = am.total(am.exactly(t))
-    value_part, gradient = am.multiply(log_total, weight), _gradient(terms, weight if scaled else _ones_like(weight, am), am)
+    value_part = am.multiply(log_total, weight)
+    gradient = gradient_of_terms(terms, weight if scaled else _ones_like(weight, am), am)
     target_part = am.each(lambda part: np.broadcast_to(part[:, None], masked.shape), log_total)
     if epsilon is not None:
         without, change = _poly(terms, epsilon, am)
@@ -129,7 +130,7 @@ def softmax_cross_entropy(
         value_part, gradient = _with_z_loss(value_part, gradient, log_sum, terms, z_loss, am)
     if slope is not None:
         gradient = am.multiply_scaled(gradient, slope, np.full(masked.shape, -LIFT))
-    value, gradient = _value(terms.distance, t, value_part, am), np.ldexp(am.high(gradient), -LIFT)
+    value, gradient = value_of_terms(terms.distance, t, value_part, am), am.high(gradient) * 2.0**-LIFT
     target_gradient = _target_gradient(terms.distance, target_part, am)
     if z_loss is not None:
         value, gradient = _with_wide_z_loss(value, gradient, am.high(log_sum), terms, z_loss, am)
@@ -172,7 +173,7 @@ def join(linear: Number, lowered: np.ndarray, lifted: Number, am: Arithmetic) ->
     small = am.add(am.select(lowered, nothing, linear), lifted)
     large = am.scale(am.select(lowered, linear, nothing), -LOWER)
     both = am.high(am.add(large, am.scale(small, -LIFT)))
-    return np.where(lowered, np.where(np.isfinite(both), both, am.high(large)), np.ldexp(am.high(small), -LIFT))
+    return np.where(lowered, np.where(np.isfinite(both), both, am.high(large)), am.high(small) * 2.0**-LIFT)
 
 
 def is_large(product: Array) -> np.ndarray:
@@ -180,7 +181,7 @@ def is_large(product: Array) -> np.ndarray:
     return ~(np.abs(product) < 2.0**400)
 
 
-def _value(distance: Number, t: Array, logarithm: Number, am: Arithmetic) -> Array:
+def value_of_terms(distance: Number, t: Array, logarithm: Number, am: Arithmetic) -> Array:
     """Return sum t d + T log(1 + s)."""
     finite = np.isfinite(am.high(distance))
     near = am.select(finite, distance, am.exactly(np.zeros_like(t)))
@@ -198,7 +199,7 @@ def _target_gradient(distance: Number, logarithm: Number, am: Arithmetic) -> Arr
     return join(linear, lowered, logarithm, am)
 
 
-def _gradient(terms: Terms, weight: Number, am: Arithmetic) -> Number:
+def gradient_of_terms(terms: Terms, weight: Number, am: Arithmetic) -> Number:
     """Return T p - t, times 2^512; at the pivot (T - t) - T s / (1 + s), which does not cancel where p is close to one."""
     one = am.exactly(np.ones_like(am.high(terms.rest)))
     total = am.each(_column, am.add(one, am.scale(terms.rest, -LIFT)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,10 +84,20 @@ def unbiased(trial: Trial, batch: Batch) -> list[Judgement]:
         bias, count = _bias(got, truth, bound, expected.precision)
         if count < BIAS_ROWS:
             continue
-        ratio = np.full(batch.rows, abs(bias) / BIAS_LIMIT)
-        note = f"the mean error of {count} {quantity}s is {bias:+.3g} roundoffs, and at most {BIAS_LIMIT} is chance"
+        limit = BIAS_LIMIT + _bias_of_mean(trial, batch, expected.precision)
+        ratio = np.full(batch.rows, abs(bias) / limit)
+        note = f"the mean error of {count} {quantity}s is {bias:+.3g} roundoffs, and at most {limit:.3g} is chance"
         judgements.append(Judgement(batch, quantity, ratio, got, truth, answer.call, note))
     return judgements
+
+
+def _bias_of_mean(trial: Trial, batch: Batch, precision: str) -> float:
+    """Return how many roundoffs 1 / n is off in a dtype, where a loss is the mean of n outcomes: all its errors share that."""
+    if not trial.loss.row_mean:
+        return 0.0
+    outcomes = batch.prediction.shape[-1]
+    share = Fraction(float(np.dtype(precision).type(1 / outcomes)))
+    return float(abs(share * outcomes - 1)) / PRECISIONS[precision].u
 
 
 def _bias(got: NDArray, truth: NDArray, bound: NDArray, precision: str) -> tuple[float, int]:

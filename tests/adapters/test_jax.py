@@ -197,7 +197,7 @@ def test_labels_reach_the_loss_as_integers_and_have_no_gradient():
 
 
 def test_a_call_that_writes_into_its_arrays_is_reported(monkeypatch):
-    def spoil(loss, prediction, target, cotangent, arrays, jit):
+    def spoil(loss, prediction, target, cotangent, arrays, parameters, jit):
         prediction[0, 0] = -prediction[0, 0]
         return prediction, prediction, None
 

@@ -1,10 +1,11 @@
 """Losses that are sound without options and wrong under one of them, or under a pair: what the suite must always catch."""
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 
-from adapters.binding import Binding
+from adapters.binding import Binding, implements
 from tests.conformance.option_twins import (
     SOUND,
     class_weighted,
@@ -19,6 +20,7 @@ from tests.conformance.option_twins import (
     sparse,
     sparse_loss,
 )
+from tests.conformance.twins import LOSES_SMALL, SPARSE
 from tests.conformance.twins import given as with_gradient
 
 # Class weights
@@ -544,6 +546,45 @@ def computed_in_target_dtype(logits, targets, *, reduction, **given):
     loss = softmax_loss(logits, targets.to(logits.dtype), reduction, given)
     rounded = loss.detach().to(targets.dtype).to(logits.dtype)
     return with_gradient(loss, loss.detach(), rounded, torch.ones_like(loss)) if targets.dtype != logits.dtype else loss
+
+
+# Soft caps and z-losses
+
+terms = partial(implements, SPARSE, options=("soft_cap", "z_loss"), semantics=LOSES_SMALL)
+
+
+def with_terms(logits, labels, soft_cap=None, z_loss=None, *, steep=True, over=2):
+    """Return the sound losses with a soft cap and a z-loss, z times a power of logsumexp."""
+    capped = logits if soft_cap is None else soft_cap * torch.tanh(logits / soft_cap)
+    if soft_cap is not None and not steep:
+        capped = capped.detach() + logits - logits.detach()
+    losses = -torch.log_softmax(capped, -1).gather(-1, labels.long()[:, None])[:, 0]
+    return losses if z_loss is None else losses + z_loss * torch.logsumexp(capped, -1) ** over
+
+
+@terms(api="mutant: soft cap without its derivative")
+def cap_without_derivative(logits, labels, **given):
+    """Gradients pass the cap as they are."""
+    return with_terms(logits, labels, **given, steep=False)
+
+
+@terms(api="mutant: soft cap that clips")
+def cap_that_clips(logits, labels, *, soft_cap=None, z_loss=None):
+    """Logits are clipped to the cap."""
+    return with_terms(logits if soft_cap is None else logits.clip(-soft_cap, soft_cap), labels, None, z_loss)
+
+
+@terms(api="mutant: z-loss of the first power")
+def z_loss_of_first_power(logits, labels, **given):
+    """The logarithm is not squared."""
+    return with_terms(logits, labels, **given, over=1)
+
+
+@terms(api="mutant: z-loss of the logits before the cap")
+def z_loss_before_cap(logits, labels, *, soft_cap=None, z_loss=None):
+    """Under both options the z-loss is that of logits without cap."""
+    capped = with_terms(logits, labels, soft_cap)
+    return capped if z_loss is None else capped + z_loss * torch.logsumexp(logits, -1) ** 2
 
 
 OPTION_MUTANTS: tuple[Binding, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Binding))

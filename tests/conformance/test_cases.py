@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from conformance.cases import FEWEST, LAYOUTS, Batch, Case, draw_cases, fill, lay_out, parse_case, smooth_case
-from conformance.profiles import PROFILES
-from conformance.regimes import MASKED, regimes_for
+from conformance.cases import FEWEST, LAYOUTS, Batch, Case, draw_cases, fill, lay_out, parse_case, regime_names, smooth_case
+from conformance.hidden import HIDDEN, features_of
+from conformance.profiles import PROFILES, TEN
+from conformance.regimes import MASKED
 from crossproof import ROOT
 from reference.losses import LOSSES
 from tests.command import run_command
+from tests.losses import ALONE
 
 QUICK, DEFAULT = PROFILES["quick"], PROFILES["default"]
 SPARSE = "sparse_softmax_cross_entropy_with_logits"
@@ -46,7 +48,7 @@ def test_cases_are_the_same_in_another_process(monkeypatch: pytest.MonkeyPatch) 
 def all_cases() -> Iterator[Case]:
     for loss in LOSSES:
         yield from draw_cases(loss, DEFAULT)
-        yield from (smooth_case(loss, name) for name in regimes_for(LOSSES[loss].prediction, LOSSES[loss].has_classes))
+        yield from (smooth_case(loss, name) for name in regime_names(LOSSES[loss]))
 
 
 def test_id_is_read_back() -> None:
@@ -115,13 +117,15 @@ def test_malformed_id_is_refused_in_a_sentence(text: str) -> None:
 
 
 def test_every_loss_meets_every_regime_in_each_shape() -> None:
-    for loss, spec in LOSSES.items():
-        names = set(regimes_for(spec.prediction, spec.has_classes))
+    for loss, spec in ALONE.items():
+        names = set(regime_names(spec))
         for profile in (QUICK, DEFAULT):
             for shape in profile.shapes:
                 met = [c.regimes for c in draw_cases(loss, profile) if (c.rows, c.classes) == shape]
                 rows = [name for regimes in met for name in regimes]
                 assert set(rows) == names if shape[0] >= FEWEST else len(met) >= 1
+    hidden = draw_cases("linear_cross_entropy", QUICK)
+    assert {case.regimes for case in hidden if (case.rows, case.classes) == TEN} == {(name,) for name in HIDDEN}
 
 
 def test_every_case_has_room_for_its_regimes() -> None:
@@ -140,7 +144,8 @@ def test_batch_is_what_its_case_says(loss: str, dtype: str) -> None:
     for case in draw_cases(loss, QUICK):
         batch = fill(case, dtype)
         assert (batch.id, batch.loss, batch.dtype, batch.rows) == (case.id, loss, dtype, case.rows)
-        assert batch.prediction.shape == (case.rows, case.classes) and batch.prediction.dtype == dtype
+        width = features_of(case.classes) if spec.parameters else case.classes
+        assert batch.prediction.shape == (case.rows, width) and batch.prediction.dtype == dtype
         assert batch.regimes == tuple(case.regimes[row % len(case.regimes)] for row in range(case.rows))
         assert ((batch.labels >= 0) & (batch.labels < case.classes)).all()
         if spec.target == "index":
@@ -173,7 +178,7 @@ def test_targets_are_hard_soft_and_gapped(loss: str, dtype: str) -> None:
 def test_layout_changes_the_memory_alone(loss: str) -> None:
     contiguous: dict[str, Batch] = {}
     for layout in LAYOUTS:
-        regime = next(iter(regimes_for(LOSSES[loss].prediction, LOSSES[loss].has_classes)))
+        regime = regime_names(LOSSES[loss])[0]
         contiguous[layout] = fill(case_of(regime, loss, layout=layout), "float32")
     flags = {layout: batch.prediction.flags for layout, batch in contiguous.items()}
     assert flags["rowwise"].c_contiguous and not flags["rowwise"].f_contiguous

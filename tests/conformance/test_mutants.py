@@ -11,6 +11,7 @@ from conformance.engine import Examination, Question, answer, questions
 from conformance.expectations import Expectations
 from conformance.profiles import PROFILES
 from reports.record import FAILING, Record
+from tests.conformance.linear_mutants import LINEAR_MUTANTS, LINEAR_TWINS
 from tests.conformance.mutants import MUTANTS
 from tests.conformance.option_mutants import OPTION_MUTANTS
 from tests.conformance.option_twins import OPTION_TWINS
@@ -41,7 +42,7 @@ def _cost(question: Question) -> int:
     return CAUGHT_FIRST.index(number) if number in CAUGHT_FIRST else len(CAUGHT_FIRST) + number
 
 
-@pytest.mark.parametrize("mutant", MUTANTS + OPTION_MUTANTS, ids=lambda binding: binding.api)
+@pytest.mark.parametrize("mutant", MUTANTS + OPTION_MUTANTS + LINEAR_MUTANTS, ids=lambda binding: binding.api)
 def test_mutant_is_caught(mutant: Binding) -> None:
     caught = next((record for record in examine(mutant, ("float32", "float64")) if record.verdict in FAILING), None)
     assert caught is not None, f"no clause of the default profile catches {mutant.api}"
@@ -49,7 +50,7 @@ def test_mutant_is_caught(mutant: Binding) -> None:
     assert "could not be answered" not in caught.reason
 
 
-@pytest.mark.parametrize("twin", TWINS + OPTION_TWINS, ids=lambda binding: binding.api)
+@pytest.mark.parametrize("twin", TWINS + OPTION_TWINS + LINEAR_TWINS, ids=lambda binding: binding.api)
 def test_sound_twin_conforms(twin: Binding) -> None:
     news = [f"{r.clause} {r.dtype}: {r.finding}" for r in examine(twin, ("float32", "float64")) if r.verdict in FAILING]
     assert news == []
@@ -58,3 +59,4 @@ def test_sound_twin_conforms(twin: Binding) -> None:
 def test_there_are_enough_mutants() -> None:
     assert len(MUTANTS) >= 30
     assert len(OPTION_MUTANTS) >= 40
+    assert len(LINEAR_MUTANTS) >= 12

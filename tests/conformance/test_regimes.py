@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from adapters.binding import Binding, implements
 from adapters.framework import Call, Framework, Outcome
-from conformance.cases import Case, fill
+from conformance.cases import Case, fill, regime_names
 from conformance.properties.accuracy import value
 from conformance.regimes import _CLASSES, _ELEMENTS, _LOGITS, MASKED, Regime, limits, regimes_for
 from conformance.trial import Trial
 from reference.evaluate import evaluate
 from reference.losses import LOSSES, Grade
+from reference.options import Options
 
 ROWS, CLASSES = 400, 10
 DTYPES = ("float32", "float64")
@@ -167,15 +168,16 @@ class NumPy:
 
     def run(self, loss: Callable[..., NDArray], call: Call, *, key: object, mode: str, device: str) -> Outcome:
         with np.errstate(over="ignore", under="ignore"):
-            value = loss(call.prediction, call.target).astype(call.prediction.dtype)
+            value = loss(call.prediction, call.target, **call.parameters).astype(call.prediction.dtype)
         return Outcome(value, dtype=value.dtype.name)
 
 
 def doubled(loss: str) -> Binding:
     @implements(loss, api=f"doubled {loss}")
-    def function(prediction, target):
+    def function(prediction, target, **parameters):
+        given = Options(**parameters)
         with np.errstate(over="ignore"):
-            return 2 * evaluate(loss, prediction, target, precision=prediction.dtype.name).value
+            return 2 * evaluate(loss, prediction, target, options=given, precision=prediction.dtype.name).value
 
     return function
 
@@ -183,7 +185,7 @@ def doubled(loss: str) -> Binding:
 def regimes_of(binding: Binding) -> list[str]:
     spec = LOSSES[binding.loss]
     masked = [MASKED.name] if spec.has_classes and spec.prediction == "logit" else []
-    return [*regimes_for(spec.prediction, spec.has_classes), *masked]
+    return [*regime_names(spec), *masked]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

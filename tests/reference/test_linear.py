@@ -8,6 +8,7 @@ from reference.bounds import bound_ratio
 from reference.bounds_linear import linear_bounds
 from reference.evaluate import evaluate
 from reference.linear import LinearEvaluation, linear_cross_entropy
+from reference.losses import Grade
 
 SPARSE = "sparse_softmax_cross_entropy_with_logits"
 DTYPES = ("float32", "float64")
@@ -178,3 +179,45 @@ def test_errors_say_what_does_not_fit():
         linear_cross_entropy(h, w[:, :2], None, np.zeros(2, int))
     with pytest.raises(IndexError, match="label 4 is out of range for 4 classes: use 0 to 3"):
         linear_cross_entropy(h, w, None, np.array([0, 4]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_soft_targets_weigh_the_loss_by_their_sum(dtype: str):
+    for name, h, w, b, labels in cases(dtype):
+        soft = np.random.default_rng(4).uniform(0, 1, (len(h), len(w)))
+        hard = linear_cross_entropy(h, w, b, labels, precision=dtype)
+        one_hot = linear_cross_entropy(h, w, b, 2.0 * (labels[:, None] == np.arange(len(w))), precision=dtype)
+        for part in PARTS:
+            np.testing.assert_array_equal(getattr(one_hot, part), 2 * getattr(hard, part))
+        expected = linear_cross_entropy(h, w, b, soft, precision=dtype)
+        bounds = linear_bounds(h, w, b, soft, expected, precision=dtype)
+        x = h @ w.T + b
+        log_p = x - x.max(-1, keepdims=True)
+        log_p = log_p - np.log(np.exp(log_p).sum(-1, keepdims=True))
+        t = soft.astype(dtype)
+        rounded = linear_cross_entropy(h, w, b, t.astype(np.float64), precision=dtype)
+        slope = t.sum(-1, keepdims=True) * np.exp(log_p) - t
+        for part, got in zip(PARTS, (-(t * log_p).sum(-1), slope @ w, slope.T @ h, slope.sum(0)), strict=True):
+            right, bound = getattr(rounded, part), getattr(bounds, part)
+            assert bound_ratio(got, right, bound, precision=dtype).max() <= 1, (name, part)
+            assert bound_ratio(2 * right, right, bound, precision=dtype).max() > 1, (name, part)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_summed_apart_need_a_form_of_their_own(dtype: str):
+    rows = 1 << 17
+    h = np.full((rows, 1), 1.1, dtype)  # the same rounding at each step
+    w, b, labels = np.array([[5], [-5]], dtype), np.zeros(2, dtype), np.zeros(rows, int)
+    expected = linear_cross_entropy(h, w, b, labels, precision=dtype)
+    x = h @ w.T + b
+    p = np.exp(x - x.max(-1, keepdims=True))
+    p /= p.sum(-1, keepdims=True)
+    got = p.T @ h
+    np.subtract.at(got, labels, h)
+    apart, together = (
+        bound_ratio(
+            got, expected.weight, linear_bounds(h, w, b, labels, expected, grade=grade, precision=dtype).weight, precision=dtype
+        ).max()
+        for grade in (Grade("plain", "apart"), Grade("plain", "quotient"))
+    )
+    assert apart <= 1 < together
