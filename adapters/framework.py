@@ -1,7 +1,7 @@
 """What a framework object is: how the losses of one library are run on NumPy arrays."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Protocol
 
@@ -106,6 +106,23 @@ def private_copy(array: NDArray) -> NDArray:
     view = np.empty((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)[..., ::2]
     view[...] = array
     return view
+
+
+def on_private_copies(call: Call) -> Call:
+    """Return the call with fresh copies of all its arrays: a loss may write into what it is given, options too."""
+    arrays, parameters = (
+        {name: private_copy(array) for name, array in named.items()} for named in (call.arrays, call.parameters)
+    )
+    prediction, target = private_copy(call.prediction), private_copy(call.target)
+    return replace(call, prediction=prediction, target=target, arrays=arrays, parameters=parameters)
+
+
+def is_modified(before: Call, after: Call) -> bool:
+    """Tell whether any array of a call is not what it was."""
+    pairs = [(before.prediction, after.prediction), (before.target, after.target)]
+    for named, now in ((before.arrays, after.arrays), (before.parameters, after.parameters)):
+        pairs += [(array, now[name]) for name, array in named.items()]
+    return not all(same_bytes(one, other) for one, other in pairs)
 
 
 def describe_error(error: BaseException) -> str:

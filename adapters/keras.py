@@ -12,13 +12,22 @@ from typing import Any
 # Read once, when Keras imports its backend: see the adapters of TensorFlow and PyTorch.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("JAX_ENABLE_X64", "1")  # without it a model's float64 arrays become float32
+os.environ.setdefault("JAX_ENABLE_X64", "1")  # as the adapter of JAX has it, for models too
 
 import keras
 
 from adapters import keras_model
 from adapters.binding import implements
-from adapters.framework import Call, Framework, Loss, Outcome, describe_error, private_copy, same_bytes, value_and_gradient
+from adapters.framework import (
+    Call,
+    Framework,
+    Loss,
+    Outcome,
+    describe_error,
+    is_modified,
+    on_private_copies,
+    value_and_gradient,
+)
 from adapters.keras_grades import BINARY, FOCAL_OF_SIGMOID, FOCAL_OF_SOFTMAX, OF_SIGMOID, OF_SOFTMAX, SIGMOID, SOFTMAX
 from reference.semantics import Semantics
 
@@ -38,8 +47,8 @@ class Keras:
     name = f"keras-{_backend}"
     packages = ("keras", *_runner.packages)
     modes = _runner.modes
-    # JAX has no float64 unless it is switched on, which Keras does not do; and each dtype is compiled anew.
-    dtypes = ("float32",) if _backend == "jax" else _runner.dtypes
+    # The floatx of Keras, and float64 where it costs little: what Keras itself does with a dtype shows on one backend.
+    dtypes = _runner.dtypes if _backend == "torch" else ("float32",)
     environment: Mapping[str, str] = {"KERAS_BACKEND": _backend, **({"JAX_ENABLE_X64": "1"} if _backend == "jax" else {})}
 
     @property
@@ -61,15 +70,14 @@ class Keras:
 
 def _run_on_arrays(loss: Loss, call: Call) -> Outcome:
     """Run a loss that takes NumPy arrays and returns the value and its gradient, None where there is none."""
-    prediction, target = private_copy(call.prediction), private_copy(call.target)
+    given = on_private_copies(call)
     start = perf_counter()
     try:
-        value, gradient, _ = value_and_gradient(loss, prediction, target, arrays=call.arrays)
+        value, gradient, _ = value_and_gradient(loss, given.prediction, given.target, arrays=given.arrays)
     except Exception as error:
         return Outcome(error=describe_error(error), seconds=perf_counter() - start)
     seconds = perf_counter() - start
-    intact = same_bytes(call.prediction, prediction) and same_bytes(call.target, target)
-    return Outcome(value, gradient, None, str(value.dtype), modified=not intact, seconds=seconds)
+    return Outcome(value, gradient, None, str(value.dtype), modified=is_modified(call, given), seconds=seconds)
 
 
 framework = Keras()

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from adapters.binding import implements
-from adapters.framework import Call, Loss, Outcome, describe_error, dtype_name, private_copy, same_bytes
+from adapters.framework import Call, Loss, Outcome, describe_error, dtype_name, is_modified, on_private_copies
 from reference.losses import Grade
 from reference.semantics import Semantics
 
@@ -51,18 +51,18 @@ class _PyTorch:
 
     def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
         """Run a loss eagerly; nothing is compiled, so the key plays no part."""
-        prediction, target = private_copy(call.prediction), private_copy(call.target)
-        inputs = loss, prediction, target, call.cotangent, call.arrays, call.parameters
+        given = on_private_copies(call)
+        inputs = loss, given.prediction, given.target, given.cotangent, given.arrays, given.parameters
         start = perf_counter()
         try:
             value, gradient, target_gradient, *others = value_and_gradient(*inputs, device)
         except Exception as error:
             return Outcome(error=describe_error(error), seconds=perf_counter() - start)
         seconds = perf_counter() - start
-        intact = same_bytes(call.prediction, prediction) and same_bytes(call.target, target)
+        modified = is_modified(call, given)
         learnt = dict(zip(call.parameters, others, strict=True))
         dtype = dtype_name(value.dtype)
-        return Outcome(value, gradient, target_gradient, dtype, "", not intact, seconds, parameter_gradients=learnt)
+        return Outcome(value, gradient, target_gradient, dtype, "", modified, seconds, parameter_gradients=learnt)
 
 
 framework = _PyTorch()

@@ -32,9 +32,9 @@ class Clause:
     ``is_ladder`` one that finds where a loss saturates, ``is_recorded`` one whose answers are kept for other backends to be
     compared with. ``asked`` tells to which bindings it is put: those that have the option it is about. ``founding`` marks
     those about the six losses of the founding table alone. ``meaning`` is its sentence where several clauses share a property.
-    ``of_reduced`` marks those that ask for no losses without reduction, ``in_one_dtype`` those whose answer has nothing to do
-    with the dtype of the prediction: they are asked in the first one alone. ``of_parameters`` marks those about losses that
-    have parameters beside the prediction; the others are about losses that have none.
+    ``of_reduced`` marks those that ask for no losses without reduction, ``in_one_dtype`` those about what a call does
+    around the numbers of the prediction: they are asked in its first dtype alone. ``of_parameters`` marks those about losses
+    that have parameters beside the prediction; the others are about losses that have none.
     """
 
     number: int
@@ -217,7 +217,8 @@ def _option(number: int, option: str) -> Clause:
         _alone(option),
         applies=lambda loss: option in loss.options,
         asked=_has_any(option),
-        meaning=f"Under {option} value and gradients are those of its meaning, and so under each reduction: {OPTIONS[option]}.",
+        meaning=f"Under {option} value and gradients are those of its meaning, and so under each reduction, and what is given "
+        f"is left as it is: {OPTIONS[option]}.",
     )
 
 
@@ -347,8 +348,10 @@ CLAUSES: tuple[Clause, ...] = (
         is_recorded=True,
     ),
     _option(56, "z_loss"),
-    Clause(57, "means alone", forms.reduced_alone, _in_one_shape, asked=_is_reduced, of_reduced=True),
-    Clause(58, "forms agree", forms.forms_agree, _plain_and_optional, asked=_is_single_form, of_reduced=True),
+    Clause(57, "means alone", forms.reduced_alone, _in_one_shape, asked=_is_reduced, of_reduced=True, in_one_dtype=True),
+    Clause(
+        58, "forms agree", forms.forms_agree, _plain_and_optional, asked=_is_single_form, of_reduced=True, in_one_dtype=True
+    ),
     _of_parameters(60, "linear value", linear.losses, _drawn),
     _of_parameters(61, "linear gradients", linear.gradients, _drawn),
     _of_parameters(62, "linear reductions", linear.reductions, _few(TEN), needs=_has_reduction),

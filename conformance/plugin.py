@@ -194,8 +194,12 @@ class Session:
             if value != getattr(MATHEMATICAL, name)
             and (binding.loss, binding.api, name) not in self.shown
             and (binding.loss, binding.api) not in self.failing
-            and not (name == "computation_dtype" and set(self.adapter.framework.dtypes) == {"float32"})
+            and not (name == "computation_dtype" and self._dtypes_of(binding) == {"float32"})
         ]
+
+    def _dtypes_of(self, binding: Binding) -> set[str]:
+        """Return the dtypes that a binding is asked in."""
+        return {question.dtype for question in self.questions.values() if question.binding is binding}
 
     def _in_force(self, entry: Any) -> bool:
         """Tell whether this run could have met an entry at all: its device is this one, and its versions are not others."""

@@ -9,7 +9,7 @@ from conformance.cases import Batch, lay_out
 from conformance.judging import Judgement, compare, decide
 from conformance.properties.relations import ONE_HOT_PAIRS, both_agree, with_arrays
 from conformance.tables import table
-from conformance.trial import Trial, float64
+from conformance.trial import Answer, Trial, float64
 from reference.bounds import reduced_bound, reduced_gradient_bound
 from reference.losses import LOSSES
 from reference.options import NONE
@@ -20,14 +20,20 @@ CLASS_AXIS = 1
 
 
 def under_options(trial: Trial, batch: Batch) -> list[Judgement]:
-    """Under an option value and gradients are those that its meaning states, and so are those of every reduction."""
+    """Under an option value and gradients are those that its meaning states, and so are those of every reduction.
+
+    What is given as an option is left as it is.
+    """
     if not set(batch.options.given) <= set(trial.binding.options):
         return []
     expected, answer = trial.expect(batch), trial.ask(batch)
     quantities = ["value", "gradient"]
     if expected.truth.target_gradient is not None and trial.semantics.target_gradient != "none":
         quantities.append("target gradient")
-    judgements = [compare(batch, answer, quantity, *expected.of(quantity)) for quantity in quantities]
+    judgements = [
+        *_left_alone(batch, answer),
+        *(compare(batch, answer, quantity, *expected.of(quantity)) for quantity in quantities),
+    ]
     for reduction in trial.binding.reductions:
         if reduction != "none":
             judgements += _reduced(trial, batch, reduction)
@@ -119,7 +125,15 @@ def _reduced(trial: Trial, batch: Batch, reduction: str) -> list[Judgement]:
     by = divisor(truth, reduction, trial.semantics)
     bound = reduced_bound(truth.value, bounds, reduction=reduction, precision=precision, divisor=by, weight=truth.weight)
     slack = reduced_gradient_bound(truth.gradient, bounds.gradient, factor, weight=truth.weight, precision=precision)
-    judged = compare(batch, answer, "value", np.asarray(value), np.asarray(bound), name=f"value under {reduction}")
+    judged = _left_alone(batch, answer)
+    judged.append(compare(batch, answer, "value", np.asarray(value), np.asarray(bound), name=f"value under {reduction}"))
     if by == 0 and np.isnan(value):
-        return [judged]  # whether the gradient of a NaN loss is NaN is nobody's contract
-    return [judged, compare(batch, answer, "gradient", truth.gradient * factor, slack, name=f"gradient under {reduction}")]
+        return judged  # whether the gradient of a NaN loss is NaN is nobody's contract
+    return [*judged, compare(batch, answer, "gradient", truth.gradient * factor, slack, name=f"gradient under {reduction}")]
+
+
+def _left_alone(batch: Batch, answer: Answer) -> list[Judgement]:
+    """Judge a call that wrote into its arguments; nothing where it did not."""
+    if not answer.outcome.modified:
+        return []
+    return [decide(False, batch, answer, "arguments", "changed by the call", "as they were")]
