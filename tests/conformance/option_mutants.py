@@ -269,6 +269,16 @@ def zero_sample_weight_is_one(logits, targets, *, reduction, **given):
     return softmax_loss(logits, targets, reduction, given)
 
 
+@sparse(api="mutant: sample weights multiplied in place")
+def sample_weights_in_place(logits, labels, *, reduction, **given):
+    """The loss is right, but ignored rows take the weight of 0 in the caller's own array."""
+    copies = {name: value.clone() if torch.is_tensor(value) else value for name, value in given.items()}
+    loss = sparse_loss(logits, labels, reduction, copies)
+    if "sample_weight" in given and "ignore_index" in given:
+        given["sample_weight"] *= labels != given["ignore_index"]
+    return loss
+
+
 @sparse(api="mutant: sample weights lost under the sum")
 def sample_weights_lost(logits, labels, *, reduction, **given):
     """The sum is that of the unweighted losses."""
