@@ -18,8 +18,8 @@ class Covered(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """The options, then the reductions: "class_weight, ignore_index; none, sum, mean"."""
-        return "; ".join(", ".join(names) for names in (self.options, self.reductions) if names)
+        """The options, then the reductions: "class_weight, ignore_index; reductions none, sum, mean"."""
+        return f"{', '.join(self.options) or 'no option'}; reductions {', '.join(self.reductions)}"
 
 
 Coverage = dict[str, dict[str, Covered]]

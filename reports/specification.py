@@ -122,7 +122,7 @@ def _coverage(coverage: Coverage) -> list[str]:
         return []
     rows = [["loss", *map(printable, files)], ["---"] * (len(files) + 1)]
     for loss, covered in coverage.items():
-        cells = [f"{covered[name].bindings}: {printable(covered[name].words)}" if name in covered else "none" for name in files]
+        cells = [f"{covered[name].bindings}: {printable(covered[name].words)}" if name in covered else "-" for name in files]
         rows.append([f"`{loss}`", *cells])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return ["## Coverage", "The number of bindings of each loss, and what at least one of them takes.", table]
