@@ -13,7 +13,7 @@ from jax.scipy.stats import bernoulli
 from numpy.typing import NDArray
 
 from adapters.binding import implements
-from adapters.framework import Call, Loss, Outcome, describe_error, private_copy, same_bytes
+from adapters.framework import Call, Loss, Outcome, describe_error, is_modified, on_private_copies
 from reference.losses import Grade
 from reference.semantics import Semantics
 
@@ -85,11 +85,12 @@ class Jax:
 
     def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
         """Run a loss and its gradient under `jax.jit`, the only mode; see `adapters.framework.Framework.run`."""
-        prediction, target = private_copy(call.prediction), private_copy(call.target)
-        inputs = prediction, target, *call.arrays.values(), *call.parameters.values()
+        given = on_private_copies(call)
+        prediction, target, cotangent = given.prediction, given.target, given.cotangent
+        inputs = prediction, target, *given.arrays.values(), *given.parameters.values()
         program = (key, call.reduction, device, *((a.shape, a.dtype.str) for a in inputs))
-        given = call.cotangent  # a program takes it in the dtype of the prediction, whatever the dtype of the value is
-        cotangent = self._ones.get(program) if given is None else given.astype(prediction.dtype)
+        # A program takes the upstream gradient in the dtype of the prediction, whatever the dtype of the value is.
+        cotangent = self._ones.get(program) if cotangent is None else cotangent.astype(prediction.dtype)
         compile_seconds, error = 0.0, ""
         results: tuple[Any, ...] = (None, None, None)
 
@@ -110,12 +111,12 @@ class Jax:
         started = perf_counter()
         try:
             with jax.default_device(jax.devices(device)[0]):
-                results = value_and_gradient(loss, prediction, target, cotangent, call.arrays, call.parameters, ahead_of_time)
+                results = value_and_gradient(loss, prediction, target, cotangent, given.arrays, given.parameters, ahead_of_time)
             _keep(self._ones, program, np.ones(results[0].shape, prediction.dtype))
         except Exception as raised:
             error = describe_error(raised)
         seconds = perf_counter() - started - compile_seconds
-        modified = not (same_bytes(call.prediction, prediction) and same_bytes(call.target, target))
+        modified = is_modified(call, given)
         learnt = dict(zip(call.parameters, results[3:], strict=not error))
         dtype = "" if error else str(results[0].dtype)
         value, gradient, target_gradient, *_ = results

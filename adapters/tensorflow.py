@@ -12,7 +12,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"  # read once, by the first use of tf.
 import tensorflow as tf
 
 from adapters.binding import implements
-from adapters.framework import Call, Loss, Outcome, describe_error, private_copy, same_bytes
+from adapters.framework import Call, Loss, Outcome, describe_error, is_modified, on_private_copies
 from reference.losses import Grade
 from reference.semantics import Semantics
 
@@ -66,8 +66,8 @@ class TensorFlow:
 
     def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
         """Run a loss and its gradient eagerly; the key plays no part. See `adapters.framework.Framework.run`."""
-        prediction, target = private_copy(call.prediction), private_copy(call.target)
-        inputs = loss, prediction, target, call.cotangent, call.arrays, call.parameters
+        given = on_private_copies(call)
+        inputs = loss, given.prediction, given.target, given.cotangent, given.arrays, given.parameters
         start = perf_counter()
         try:
             with tf.device(DEVICES[device]):
@@ -77,9 +77,9 @@ class TensorFlow:
             wording = re.sub(r"\{\{.*?\}\} ?", "", describe_error(error))
             return Outcome(error=wording, seconds=perf_counter() - start)
         seconds = perf_counter() - start
-        intact = same_bytes(call.prediction, prediction) and same_bytes(call.target, target)
+        modified = is_modified(call, given)
         learnt = dict(zip(call.parameters, others, strict=True))
-        return Outcome(value, gradient, target_gradient, str(value.dtype), "", not intact, seconds, parameter_gradients=learnt)
+        return Outcome(value, gradient, target_gradient, str(value.dtype), "", modified, seconds, parameter_gradients=learnt)
 
 
 framework = TensorFlow()

@@ -1,6 +1,5 @@
 """The pytest plugin: questions become items, workers hand records to the controller, which writes them."""
 
-import gc
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -90,7 +89,6 @@ class Session:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Open the result file once it is known what was selected, unless workers collect."""
-        gc.freeze()  # what is imported and collected by now stays: looking through it again and again took a second
         if not self.is_worker and not self.config.getoption("numprocesses", None):
             self._open([key_of(item.nodeid) for item in session.items])
 

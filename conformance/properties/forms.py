@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from adapters.binding import Binding
 from conformance.cases import Batch
 from conformance.judging import Judgement, agree, compare
+from conformance.properties.options import expect_reduced
 from conformance.properties.relations import with_arrays
 from conformance.trial import Answer, Trial, float64
-from reference.bounds import reduced_bound, reduced_gradient_bound
 from reference.precision import PRECISIONS
-from reference.reductions import divisor, reduced
 
 
 def reduced_alone(trial: Trial, batch: Batch) -> list[Judgement]:
@@ -22,7 +21,7 @@ def reduced_alone(trial: Trial, batch: Batch) -> list[Judgement]:
     judgements = []
     for reduction in trial.binding.reductions:
         answer = trial.ask(batch, reduction=reduction)
-        value, bound, gradient, slack = _reduced(trial, batch, reduction)
+        value, bound, gradient, slack = expect_reduced(trial, batch, reduction)
         if not _overflows(trial, batch):
             judgements.append(compare(batch, answer, "value", value, bound, name=f"value under {reduction}"))
         if _has_gradient(trial, answer) and not np.isnan(value):
@@ -75,19 +74,9 @@ def _has_gradient(trial: Trial, answer: Answer) -> bool:
 def _expected(trial: Trial, batch: Batch, reduction: str) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """Return value, bound, gradient and its bound, reduced or not."""
     if reduction != "none":
-        return _reduced(trial, batch, reduction)
+        return expect_reduced(trial, batch, reduction)
     expected = trial.expect(batch)
     return *expected.of("value"), *expected.of("gradient")
-
-
-def _reduced(trial: Trial, batch: Batch, reduction: str) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    expected, precision = trial.expect(batch), trial.outer_precision
-    truth, bounds = expected.truth, expected.bounds
-    value, factor = reduced(truth, reduction, trial.semantics)
-    by = divisor(truth, reduction, trial.semantics)
-    bound = reduced_bound(truth.value, bounds, reduction=reduction, precision=precision, divisor=by, weight=truth.weight)
-    slack = reduced_gradient_bound(truth.gradient, bounds.gradient, factor, weight=truth.weight, precision=precision)
-    return np.asarray(value), np.asarray(bound), truth.gradient * factor, slack
 
 
 def _overflows(trial: Trial, batch: Batch) -> bool:

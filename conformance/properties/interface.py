@@ -1,14 +1,12 @@
 """Interface: reductions, upstream gradients, shapes and dtypes, inputs left alone, the same answer twice."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from conformance.cases import Batch, lay_out
-from conformance.judging import Judgement, by_row, compare, decide, refuse
+from conformance.judging import Judgement, compare, decide, refuse
 from conformance.profiles import LONG
 from conformance.trial import Answer, Trial, float64
-from reference.bounds import Bounds, bound_ratio, reduced_bound, scaled_gradient_bound
+from reference.bounds import Bounds, reduced_bound, scaled_gradient_bound
 from reference.precision import PRECISIONS
 
 UPSTREAM = -2.0
@@ -124,10 +122,7 @@ def repeatable(trial: Trial, batch: Batch) -> list[Judgement]:
 
 
 def _in_a_larger_batch(trial: Trial, batch: Batch, alone: Answer) -> list[Judgement]:
-    """Ask the rows again at the head of a larger batch, with themselves for company.
-
-    A row that is beyond its bound already has none that says how far two answers may be apart: other clauses judge it.
-    """
+    """Ask the rows again at the head of a larger batch, with themselves for company."""
     expected = trial.expect(batch)
     rows = np.resize(np.arange(batch.rows), LONG[0])
     crowd = trial.call(lay_out(batch.prediction[rows], "rowwise"), lay_out(batch.target[rows], "rowwise"))
@@ -138,13 +133,10 @@ def _in_a_larger_batch(trial: Trial, batch: Batch, alone: Answer) -> list[Judgem
         if trouble := alone.trouble(quantity, truth.shape) or crowd.trouble(quantity, shape):
             judgements.append(refuse(batch, crowd, name, trouble, "the same answer"))
             continue
-        here = float64(alone.array(quantity))
-        within = bound_ratio(here, truth, bound, precision=trial.precision) <= 1
-        wanted = np.resize(here, shape)
+        wanted = np.resize(float64(alone.array(quantity)), shape)
         allowed = np.where(np.isfinite(wanted), np.resize(2 * bound, shape), 0.0)
-        whole = _head(compare(batch, crowd, quantity, wanted, allowed, name=name), batch.rows)
-        known = by_row(np.where(within, 0.0, 1.0), batch.rows) == 0
-        judgements.append(replace(whole, ratio=np.where(known, whole.ratio, 0.0)))
+        whole = compare(batch, crowd, quantity, wanted, allowed, name=name)
+        judgements.append(_head(whole, batch.rows))
     return judgements
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from conformance.cases import Batch, lay_out
 from conformance.judging import Judgement, compare, decide
@@ -117,19 +118,26 @@ def class_axis(trial: Trial, batch: Batch) -> list[Judgement]:
     return [compare(batch, rows, quantity, *expected.of(quantity)) for quantity in ("value", "gradient")]
 
 
-def _reduced(trial: Trial, batch: Batch, reduction: str) -> list[Judgement]:
-    """Judge a reduced loss and its gradient."""
-    expected, answer = trial.expect(batch), trial.ask(batch, reduction=reduction)
-    truth, bounds, precision = expected.truth, expected.bounds, trial.outer_precision
+def expect_reduced(trial: Trial, batch: Batch, reduction: str) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Return a reduced loss and its bound, its gradient and the bound of that."""
+    expected, precision = trial.expect(batch), trial.outer_precision
+    truth, bounds = expected.truth, expected.bounds
     value, factor = reduced(truth, reduction, trial.semantics)
     by = divisor(truth, reduction, trial.semantics)
     bound = reduced_bound(truth.value, bounds, reduction=reduction, precision=precision, divisor=by, weight=truth.weight)
     slack = reduced_gradient_bound(truth.gradient, bounds.gradient, factor, weight=truth.weight, precision=precision)
+    return np.asarray(value), np.asarray(bound), truth.gradient * factor, slack
+
+
+def _reduced(trial: Trial, batch: Batch, reduction: str) -> list[Judgement]:
+    """Judge a reduced loss and its gradient."""
+    answer = trial.ask(batch, reduction=reduction)
+    value, bound, gradient, slack = expect_reduced(trial, batch, reduction)
     judged = _left_alone(batch, answer)
-    judged.append(compare(batch, answer, "value", np.asarray(value), np.asarray(bound), name=f"value under {reduction}"))
-    if by == 0 and np.isnan(value):
+    judged.append(compare(batch, answer, "value", value, bound, name=f"value under {reduction}"))
+    if np.isnan(value) and divisor(trial.expect(batch).truth, reduction, trial.semantics) == 0:
         return judged  # whether the gradient of a NaN loss is NaN is nobody's contract
-    return [*judged, compare(batch, answer, "gradient", truth.gradient * factor, slack, name=f"gradient under {reduction}")]
+    return [*judged, compare(batch, answer, "gradient", gradient, slack, name=f"gradient under {reduction}")]
 
 
 def _left_alone(batch: Batch, answer: Answer) -> list[Judgement]:
