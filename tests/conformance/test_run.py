@@ -69,6 +69,14 @@ def test_two_runs_write_the_same_file_but_for_the_times(two_losses, words: tuple
     assert without_times(tmp_path / "second.jsonl") == without_times(first)
 
 
+def test_questions_of_one_loss_share_a_worker(tmp_path: Path) -> None:
+    note = f"open({str(tmp_path / 'pids')!r}, 'a').write(f'{{os.getpid()}} ')"
+    adapter = write_adapter(tmp_path / "own.py", broken(note, "one") + broken(note, "other"), head="import os\n")
+    run(adapter, tmp_path / "own.jsonl", "--", "-n", "2", "--dist", "loadgroup")
+    calls = (tmp_path / "pids").read_text().split()
+    assert len(calls) > 100 and len(set(calls)) == 1
+
+
 def test_finding_repeats_by_its_command(two_losses, tmp_path: Path) -> None:
     _, first, _ = two_losses
     record = next(record for record in read(first).records if record.finding)
