@@ -66,6 +66,7 @@ def load(option: str) -> Adapter:
     if not bindings:
         raise AdapterError(f"{option} has no binding: put `@implements(loss, api=...)` over a function")
     _refuse_twins(option, bindings)
+    _refuse_unknown_dtypes(option, bindings, framework.dtypes)
     return Adapter(name, option, framework, bindings)
 
 
@@ -75,6 +76,12 @@ def _refuse_twins(option: str, bindings: Iterable[Binding]) -> None:
         if (binding.loss, binding.api) in seen:
             raise AdapterError(f"{option} declares {binding.api!r} of {binding.loss} twice: give each binding its own api")
         seen.add((binding.loss, binding.api))
+
+
+def _refuse_unknown_dtypes(option: str, bindings: Iterable[Binding], known: tuple[str, ...]) -> None:
+    for binding in bindings:
+        if unknown := [dtype for dtype in binding.dtypes if dtype not in known]:
+            raise AdapterError(f"{option}: {binding.api!r} names the dtype {unknown[0]!r}: use one of {', '.join(known)}")
 
 
 def _load_named(name: str) -> ModuleType:

@@ -15,7 +15,7 @@ from conformance.hidden import HIDDEN, fill_hidden
 from conformance.profiles import LONG, SMALL, SQUARE, TEN, Profile
 from conformance.regimes import MASKED, limits, regimes_for, simplex, targets_in_form
 from conformance.settings import SETTINGS, combinations_of
-from reference.losses import LOSSES, Loss
+from reference.losses import FOUNDING_TABLE, LOSSES, Loss
 from reference.options import NONE, Options, one_hot_targets
 
 LAYOUTS = ("rowwise", "columnwise", "strided")
@@ -136,7 +136,7 @@ def draw_cases(loss: str, profile: Profile) -> tuple[Case, ...]:
             Case(loss, *shape, LAYOUTS[n % len(LAYOUTS)], (name,), f"{n:016x}") for n, (shape, name) in enumerate(wanted)
         )
     cases = []
-    for number, (rows, classes) in enumerate(profile.shapes):
+    for number, (rows, classes) in enumerate(profile.shapes if loss in FOUNDING_TABLE else profile.shapes_beyond):
         layout = LAYOUTS[number % len(LAYOUTS)]
         per_case = min(rows, len(names))
         for start in range(0, len(names) if rows >= FEWEST else 0, per_case):

@@ -34,7 +34,8 @@ class Clause:
     those about the six losses of the founding table alone. ``meaning`` is its sentence where several clauses share a property.
     ``of_reduced`` marks those that ask for no losses without reduction, ``in_one_dtype`` those about what a call does
     around the numbers of the prediction: they are asked in its first dtype alone. ``of_parameters`` marks those about losses
-    that have parameters beside the prediction; the others are about losses that have none.
+    that have parameters beside the prediction; the others are about losses that have none. ``of_whole`` marks those that speak
+    of a batch as a whole: no smaller one shows what they find.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Clause:
     of_reduced: bool = False
     in_one_dtype: bool = False
     of_parameters: bool = False
+    of_whole: bool = False
 
     @property
     def sentence(self) -> str:
@@ -232,7 +234,7 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(1, "value", accuracy.value, _drawn),
     Clause(2, "gradient", accuracy.gradient, _drawn),
     Clause(3, "target gradient", accuracy.target_gradient, _few(SMALL, TEN, SQUARE), applies=_dense),
-    Clause(4, "bias", accuracy.unbiased, _smooth),
+    Clause(4, "bias", accuracy.unbiased, _smooth, of_whole=True),
     Clause(
         5,
         "small losses",

@@ -52,9 +52,9 @@ def questions(adapter: Adapter, *, loss: str = "", question: str = "") -> list[Q
         Question(binding, mode, dtype, clause)
         for binding in adapter.bindings
         for mode in ((binding.mode,) if binding.mode else framework.modes)
-        for dtype in framework.dtypes
+        for dtype in (binding.dtypes or framework.dtypes)
         for clause in clauses_of(binding)
-        if not clause.in_one_dtype or dtype == framework.dtypes[0]
+        if not clause.in_one_dtype or dtype == (binding.dtypes or framework.dtypes)[0]
     ]
     return [q for q in found if loss in ("", q.binding.loss) and question in ("", q.id)]
 
@@ -129,13 +129,14 @@ def _judge(
     first = list(_ask(examination, question, trial))
     if not first:
         return _record(question, "not run", [], reason="none of its cases can be judged"), ()
+    listed = entries if examination.profile.shows_all else []
     if not _violations(first):
-        return (_fixed(question, first, entries) if entries else _record(question, "conforms", first)), ()
+        return (_fixed(question, first, listed) if listed else _record(question, "conforms", first)), ()
     documented = trial.under(question.binding.semantics)
     second = list(_ask(examination, question, documented)) if documented.semantics != trial.semantics else first
     if not _violations(second):
-        if entries:
-            return _fixed(question, first, entries), ()
+        if listed:
+            return _fixed(question, first, listed), ()
         return _divergence(examination, question, trial, first)
     if not entries:
         return _found(examination, question, documented, "crash" if _raised(second) else "defect", second), ()
@@ -162,7 +163,8 @@ def _raised(judgements: list[Judgement]) -> bool:
 
 def _explained(examination: Examination, question: Question, trial: Trial, observed: list[Observed]) -> bool:
     under = trial_under(trial, observed)
-    return explains(observed, under, _ask(examination, question, under), is_ladder=question.clause.is_ladder)
+    how = {"is_ladder": question.clause.is_ladder, "shows_all": examination.profile.shows_all}
+    return explains(observed, under, _ask(examination, question, under), **how)
 
 
 def _mismatch(examination: Examination, question: Question, trial: Trial, entries: list[Expectation]) -> str:
@@ -171,7 +173,7 @@ def _mismatch(examination: Examination, question: Question, trial: Trial, entrie
     reasons = "; ".join(entry.reason for entry in entries)
     if not _explained(examination, question, trial, observed):
         return f"no longer as listed: {reasons}"
-    for part, others in without_each(observed):
+    for part, others in without_each(observed) if examination.profile.shows_all else ():
         if _explained(examination, question, trial, others):
             return f"no longer as listed, as {part} explains nothing that the rest does not: {reasons}"
     return ""

@@ -183,10 +183,18 @@ def without_each(observed: list[Observed]) -> Iterator[tuple[str, list[Observed]
                 yield name, [*observed[:number], rest, *observed[number + 1 :]]
 
 
-def explains(observed: list[Observed], trial: Trial, judgements: Iterable[Judgement], *, is_ladder: bool = False) -> bool:
+def explains(
+    observed: list[Observed],
+    trial: Trial,
+    judgements: Iterable[Judgement],
+    *,
+    is_ladder: bool = False,
+    shows_all: bool = True,
+) -> bool:
     """Tell whether what violates under what is observed is just what is said to be got, in the regimes that are named.
 
-    The steps of a ladder are one regime, "ladder". Judgements are taken only as far as it takes to tell.
+    The steps of a ladder are one regime, "ladder". Judgements are taken only as far as it takes to tell. Where the cases do
+    not show all that is listed, a part of it is enough.
     """
     kinds = {kind for one in observed for kind in one.got}
     regimes = {regime for one in observed for regime in one.regimes}
@@ -204,7 +212,7 @@ def explains(observed: list[Observed], trial: Trial, judgements: Iterable[Judgem
         seen_regimes |= {"ladder"} if is_ladder else set(np.array(judgement.batch.regimes)[named].tolist())
         if not (seen_kinds <= kinds and seen_regimes <= regimes):
             return False
-    return seen_kinds == kinds and seen_regimes == regimes
+    return not shows_all or (seen_kinds == kinds and seen_regimes == regimes)
 
 
 def kinds_of(judgement: Judgement) -> NDArray[np.str_]:

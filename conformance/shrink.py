@@ -22,6 +22,8 @@ Attempt = Callable[[Batch], Judgement | None]
 
 def shrink(trial: Trial, clause: Clause, judgement: Judgement) -> Judgement:
     """Return a judgement of the same kind on fewer rows, fewer classes and fewer digits."""
+    if clause.of_whole:
+        return judgement
     kind = kinds_of(judgement)[judgement.witness]
 
     def attempt(batch: Batch) -> Judgement | None:

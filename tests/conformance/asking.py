@@ -1,6 +1,7 @@
 """Losses in NumPy with a defect each, and a short way to put questions to them in this process."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from adapters.binding import Binding, implements
 from adapters.loading import Adapter
 from conformance.engine import Answered, Examination, Question, answer, questions
 from conformance.expectations import Expectation, Expectations, Observed
-from conformance.profiles import PROFILES
+from conformance.profiles import PROFILES, Profile
 from reference.losses import Grade
 from reference.semantics import Semantics
 from reports.record import Record
@@ -17,21 +18,34 @@ from tests.conformance.tiny import framework, log_loss
 
 LOSS = "sparse_categorical_cross_entropy"
 VERSIONS = {"numpy": "2.4.6"}
+SHOWING_ALL = replace(PROFILES["quick"], shows_all=True)
+"""Few cases, and what is listed must show in them."""
 
 
 def ask(
-    binding: Binding, *clauses: int, entries: tuple[Expectation, ...] = (), device: str = "cpu", using: Any = framework
+    binding: Binding,
+    *clauses: int,
+    entries: tuple[Expectation, ...] = (),
+    device: str = "cpu",
+    using: Any = framework,
+    profile: Profile = SHOWING_ALL,
 ) -> list[Record]:
     """Return the records of one binding alone, of the clauses with these numbers, all without any."""
-    return [found.record for found in answers(binding, *clauses, entries=entries, device=device, using=using)]
+    found = answers(binding, *clauses, entries=entries, device=device, using=using, profile=profile)
+    return [one.record for one in found]
 
 
 def answers(
-    binding: Binding, *clauses: int, entries: tuple[Expectation, ...] = (), device: str = "cpu", using: Any = framework
+    binding: Binding,
+    *clauses: int,
+    entries: tuple[Expectation, ...] = (),
+    device: str = "cpu",
+    using: Any = framework,
+    profile: Profile = SHOWING_ALL,
 ) -> list[Answered]:
     """Return what `ask` has the records of."""
     adapter = Adapter("asked", "asked", using, (binding,))
-    examination = Examination(adapter, device, PROFILES["quick"], Expectations(entries, VERSIONS))
+    examination = Examination(adapter, device, profile, Expectations(entries, VERSIONS))
     return [answer(examination, question) for question in asked(adapter, *clauses)]
 
 

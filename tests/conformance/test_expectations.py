@@ -6,6 +6,7 @@ import pytest
 
 from conformance.drafting import draft
 from conformance.expectations import ExpectationError, Observed, load_expectations
+from conformance.profiles import PROFILES
 from reports.record import FAILING
 from tests.conformance import asking
 from tests.conformance.asking import LOSS, ask, expectation
@@ -44,6 +45,19 @@ def test_listed_defect_that_no_longer_happens_is_fixed() -> None:
     (record,) = ask(asking.sound, 1, entries=(expectation("sound", 1),))
     assert record.verdict == "fixed"
     assert record.reason == "listed, but it no longer happens: sound is known"
+
+
+def test_profile_of_few_cases_need_not_show_all_that_is_listed() -> None:
+    (record,) = ask(asking.nan, 1)
+    more = expectation("nan", 1, observed=Observed(got=("nan", "inf"), regimes=(*record.regimes, "zeros")))
+    less = expectation("nan", 1, observed=Observed(got=("inf",), regimes=tuple(record.regimes)))
+    few = PROFILES["quick"]
+    assert [ask(asking.nan, 1, entries=(entry,), profile=few)[0].verdict for entry in (more, less)] == [
+        "known defect",
+        "changed",
+    ]
+    assert ask(asking.nan, 1, entries=(more,))[0].verdict == "changed"
+    assert ask(asking.sound, 1, entries=(expectation("sound", 1),), profile=few)[0].verdict == "conforms"
 
 
 def test_listed_defect_that_is_now_documented_is_fixed() -> None:
