@@ -31,8 +31,8 @@ LOG_OF_SOFTMAX = Grade(value="log_quotient", gradient="log_quotient")
 KEPT = 256
 """How many programs are kept, the latest: those of one loss and more. Each takes about half a mebibyte."""
 IN_ONE = ("float32",)
-"""Compositions that stand in for an API that neither JAX nor optax has are asked in one dtype: each program costs a third of a
-second to compile."""
+"""Compositions that stand in for an API or an option that neither JAX nor optax has are asked in one dtype: each program
+costs a third of a second to compile."""
 _TAKEN = Semantics(negative_index="wrap", index_too_large="nan_zero")
 """take_along_axis: it "returns invalid values (e.g. NaN) for out-of bounds indices", and negative ones wrap."""
 
@@ -244,6 +244,7 @@ def softmax_cross_entropy(logits, targets, *, where=None, class_axis=-1):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="optax.losses.softmax_cross_entropy over optax.losses.smooth_labels",
+    dtypes=IN_ONE,
     options=("label_smoothing",),
     semantics=Semantics(masked_class="nan"),
     grade=LOG_SOFTMAX,
@@ -440,6 +441,7 @@ def poly_loss_cross_entropy(logits, targets, *, epsilon=2.0, where=None, class_a
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="optax.losses.softmax_cross_entropy_with_integer_labels of c * tanh(x / c), plus z * logsumexp(x)**2",
+    dtypes=IN_ONE,
     options=("soft_cap", "z_loss"),
     grade=LOG_SUM_EXP,
     documentation=OPTAX_LOSSES,

@@ -135,65 +135,71 @@ def binary_op(probabilities, targets):
 @implements(
     "categorical_cross_entropy",
     api="keras.losses.CategoricalCrossentropy",
-    options=("reduction", "sample_weight", "label_smoothing"),
+    options=("reduction", "sample_weight", "label_smoothing", "class_axis"),
     reductions=tuple(REDUCTIONS),
     semantics=_FLOATX,
     documentation=_LOSSES + "categoricalcrossentropy-class",
 )
-def categorical_class(probabilities, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
-    loss = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction])
+def categorical_class(probabilities, targets, *, reduction, sample_weight=None, label_smoothing=0.0, class_axis=-1):
+    loss = keras.losses.CategoricalCrossentropy(
+        label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction], axis=class_axis
+    )
     return loss(targets, probabilities, sample_weight=sample_weight)
 
 
 @implements(
     "categorical_cross_entropy",
     api="keras.losses.categorical_crossentropy",
-    options=("label_smoothing",),
+    options=("label_smoothing", "class_axis"),
     documentation=_LOSSES + "categorical_crossentropy-function",
 )
-def categorical_function(probabilities, targets, *, label_smoothing=0.0):
-    return keras.losses.categorical_crossentropy(targets, probabilities, label_smoothing=label_smoothing)
+def categorical_function(probabilities, targets, *, label_smoothing=0.0, class_axis=-1):
+    return keras.losses.categorical_crossentropy(targets, probabilities, label_smoothing=label_smoothing, axis=class_axis)
 
 
 @implements(
     "categorical_cross_entropy",
     api="keras.ops.categorical_crossentropy",
+    options=("class_axis",),
     documentation=_OPS + "categorical_crossentropy-function",
 )
-def categorical_op(probabilities, targets):
-    return keras.ops.categorical_crossentropy(targets, probabilities)
+def categorical_op(probabilities, targets, *, class_axis=-1):
+    return keras.ops.categorical_crossentropy(targets, probabilities, axis=class_axis)
 
 
 @implements(
     "sparse_categorical_cross_entropy",
     api="keras.losses.SparseCategoricalCrossentropy",
-    options=("reduction", "sample_weight", "ignore_index"),
+    options=("reduction", "sample_weight", "ignore_index", "class_axis"),
     reductions=tuple(REDUCTIONS),
     semantics=_FLOATX,
     documentation=_LOSSES + "sparsecategoricalcrossentropy-class",
 )
-def sparse_class(probabilities, labels, *, reduction, sample_weight=None, ignore_index=None):
-    loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=ignore_index, reduction=REDUCTIONS[reduction])
+def sparse_class(probabilities, labels, *, reduction, sample_weight=None, ignore_index=None, class_axis=-1):
+    loss = keras.losses.SparseCategoricalCrossentropy(
+        ignore_class=ignore_index, reduction=REDUCTIONS[reduction], axis=class_axis
+    )
     return loss(labels, probabilities, sample_weight=sample_weight)
 
 
 @implements(
     "sparse_categorical_cross_entropy",
     api="keras.losses.sparse_categorical_crossentropy",
-    options=("ignore_index",),
+    options=("ignore_index", "class_axis"),
     documentation=_LOSSES + "sparse_categorical_crossentropy-function",
 )
-def sparse_function(probabilities, labels, *, ignore_index=None):
-    return keras.losses.sparse_categorical_crossentropy(labels, probabilities, ignore_class=ignore_index)
+def sparse_function(probabilities, labels, *, ignore_index=None, class_axis=-1):
+    return keras.losses.sparse_categorical_crossentropy(labels, probabilities, ignore_class=ignore_index, axis=class_axis)
 
 
 @implements(
     "sparse_categorical_cross_entropy",
     api="keras.ops.sparse_categorical_crossentropy",
+    options=("class_axis",),
     documentation=_OPS + "sparse_categorical_crossentropy-function",
 )
-def sparse_op(probabilities, labels):
-    return keras.ops.sparse_categorical_crossentropy(labels, probabilities)
+def sparse_op(probabilities, labels, *, class_axis=-1):
+    return keras.ops.sparse_categorical_crossentropy(labels, probabilities, axis=class_axis)
 
 
 @implements(
@@ -246,15 +252,15 @@ def binary_op_of_activation(logits, targets):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="keras.losses.CategoricalCrossentropy(from_logits=True)",
-    options=("reduction", "sample_weight", "label_smoothing"),
+    options=("reduction", "sample_weight", "label_smoothing", "class_axis"),
     reductions=tuple(REDUCTIONS),
     semantics=_FLOATX,
     grade=SOFTMAX,
     documentation=_LOSSES + "categoricalcrossentropy-class",
 )
-def categorical_class_with_logits(logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
+def categorical_class_with_logits(logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0, class_axis=-1):
     loss = keras.losses.CategoricalCrossentropy(
-        from_logits=True, label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction]
+        from_logits=True, label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction], axis=class_axis
     )
     return loss(targets, logits, sample_weight=sample_weight)
 
@@ -262,22 +268,25 @@ def categorical_class_with_logits(logits, targets, *, reduction, sample_weight=N
 @implements(
     "softmax_cross_entropy_with_logits",
     api="keras.losses.categorical_crossentropy(from_logits=True)",
-    options=("label_smoothing",),
+    options=("label_smoothing", "class_axis"),
     grade=SOFTMAX,
     documentation=_LOSSES + "categorical_crossentropy-function",
 )
-def categorical_function_with_logits(logits, targets, *, label_smoothing=0.0):
-    return keras.losses.categorical_crossentropy(targets, logits, from_logits=True, label_smoothing=label_smoothing)
+def categorical_function_with_logits(logits, targets, *, label_smoothing=0.0, class_axis=-1):
+    return keras.losses.categorical_crossentropy(
+        targets, logits, from_logits=True, label_smoothing=label_smoothing, axis=class_axis
+    )
 
 
 @implements(
     "softmax_cross_entropy_with_logits",
     api="keras.ops.categorical_crossentropy(from_logits=True)",
+    options=("class_axis",),
     grade=SOFTMAX,
     documentation=_OPS + "categorical_crossentropy-function",
 )
-def categorical_op_with_logits(logits, targets):
-    return keras.ops.categorical_crossentropy(targets, logits, from_logits=True)
+def categorical_op_with_logits(logits, targets, *, class_axis=-1):
+    return keras.ops.categorical_crossentropy(targets, logits, from_logits=True, axis=class_axis)
 
 
 @implements(
@@ -294,15 +303,15 @@ def categorical_op_of_activation(logits, targets):
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="keras.losses.SparseCategoricalCrossentropy(from_logits=True)",
-    options=("reduction", "sample_weight", "ignore_index"),
+    options=("reduction", "sample_weight", "ignore_index", "class_axis"),
     reductions=tuple(REDUCTIONS),
     semantics=_FLOATX,
     grade=SOFTMAX,
     documentation=_LOSSES + "sparsecategoricalcrossentropy-class",
 )
-def sparse_class_with_logits(logits, labels, *, reduction, sample_weight=None, ignore_index=None):
+def sparse_class_with_logits(logits, labels, *, reduction, sample_weight=None, ignore_index=None, class_axis=-1):
     loss = keras.losses.SparseCategoricalCrossentropy(
-        from_logits=True, ignore_class=ignore_index, reduction=REDUCTIONS[reduction]
+        from_logits=True, ignore_class=ignore_index, reduction=REDUCTIONS[reduction], axis=class_axis
     )
     return loss(labels, logits, sample_weight=sample_weight)
 
@@ -310,22 +319,25 @@ def sparse_class_with_logits(logits, labels, *, reduction, sample_weight=None, i
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="keras.losses.sparse_categorical_crossentropy(from_logits=True)",
-    options=("ignore_index",),
+    options=("ignore_index", "class_axis"),
     grade=SOFTMAX,
     documentation=_LOSSES + "sparse_categorical_crossentropy-function",
 )
-def sparse_function_with_logits(logits, labels, *, ignore_index=None):
-    return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True, ignore_class=ignore_index)
+def sparse_function_with_logits(logits, labels, *, ignore_index=None, class_axis=-1):
+    return keras.losses.sparse_categorical_crossentropy(
+        labels, logits, from_logits=True, ignore_class=ignore_index, axis=class_axis
+    )
 
 
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="keras.ops.sparse_categorical_crossentropy(from_logits=True)",
+    options=("class_axis",),
     grade=SOFTMAX,
     documentation=_OPS + "sparse_categorical_crossentropy-function",
 )
-def sparse_op_with_logits(logits, labels):
-    return keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+def sparse_op_with_logits(logits, labels, *, class_axis=-1):
+    return keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True, axis=class_axis)
 
 
 @implements(
@@ -431,16 +443,16 @@ def binary_focal_function_with_logits(logits, targets, *, label_smoothing=0.0, a
 @implements(
     "categorical_focal_cross_entropy",
     api="keras.losses.CategoricalFocalCrossentropy",
-    options=("reduction", "sample_weight", "label_smoothing", "alpha", "gamma"),
+    options=("reduction", "sample_weight", "label_smoothing", "alpha", "gamma", "class_axis"),
     reductions=tuple(REDUCTIONS),
     semantics=_FLOATX,
     documentation=_LOSSES + "categoricalfocalcrossentropy-class",
 )
 def categorical_focal_class(
-    probabilities, targets, *, reduction, sample_weight=None, label_smoothing=0.0, alpha=1.0, gamma=2.0
+    probabilities, targets, *, reduction, sample_weight=None, label_smoothing=0.0, alpha=1.0, gamma=2.0, class_axis=-1
 ):
     loss = keras.losses.CategoricalFocalCrossentropy(
-        alpha=alpha, gamma=gamma, label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction]
+        alpha=alpha, gamma=gamma, label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction], axis=class_axis
     )
     return loss(targets, probabilities, sample_weight=sample_weight)
 
@@ -448,29 +460,34 @@ def categorical_focal_class(
 @implements(
     "categorical_focal_cross_entropy",
     api="keras.losses.categorical_focal_crossentropy",
-    options=("label_smoothing", "alpha", "gamma"),
+    options=("label_smoothing", "alpha", "gamma", "class_axis"),
     documentation=_LOSSES + "categorical_focal_crossentropy-function",
 )
-def categorical_focal_function(probabilities, targets, *, label_smoothing=0.0, alpha=1.0, gamma=2.0):
+def categorical_focal_function(probabilities, targets, *, label_smoothing=0.0, alpha=1.0, gamma=2.0, class_axis=-1):
     return keras.losses.categorical_focal_crossentropy(
-        targets, probabilities, alpha=alpha, gamma=gamma, label_smoothing=label_smoothing
+        targets, probabilities, alpha=alpha, gamma=gamma, label_smoothing=label_smoothing, axis=class_axis
     )
 
 
 @implements(
     "categorical_focal_cross_entropy_with_logits",
     api="keras.losses.CategoricalFocalCrossentropy(from_logits=True)",
-    options=("reduction", "sample_weight", "label_smoothing", "alpha", "gamma"),
+    options=("reduction", "sample_weight", "label_smoothing", "alpha", "gamma", "class_axis"),
     reductions=tuple(REDUCTIONS),
     semantics=_FLOATX,
     grade=FOCAL_OF_SOFTMAX,
     documentation=_LOSSES + "categoricalfocalcrossentropy-class",
 )
 def categorical_focal_class_with_logits(
-    logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0, alpha=1.0, gamma=2.0
+    logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0, alpha=1.0, gamma=2.0, class_axis=-1
 ):
     loss = keras.losses.CategoricalFocalCrossentropy(
-        from_logits=True, alpha=alpha, gamma=gamma, label_smoothing=label_smoothing, reduction=REDUCTIONS[reduction]
+        from_logits=True,
+        alpha=alpha,
+        gamma=gamma,
+        label_smoothing=label_smoothing,
+        reduction=REDUCTIONS[reduction],
+        axis=class_axis,
     )
     return loss(targets, logits, sample_weight=sample_weight)
 
@@ -478,13 +495,13 @@ def categorical_focal_class_with_logits(
 @implements(
     "categorical_focal_cross_entropy_with_logits",
     api="keras.losses.categorical_focal_crossentropy(from_logits=True)",
-    options=("label_smoothing", "alpha", "gamma"),
+    options=("label_smoothing", "alpha", "gamma", "class_axis"),
     grade=FOCAL_OF_SOFTMAX,
     documentation=_LOSSES + "categorical_focal_crossentropy-function",
 )
-def categorical_focal_function_with_logits(logits, targets, *, label_smoothing=0.0, alpha=1.0, gamma=2.0):
+def categorical_focal_function_with_logits(logits, targets, *, label_smoothing=0.0, alpha=1.0, gamma=2.0, class_axis=-1):
     return keras.losses.categorical_focal_crossentropy(
-        targets, logits, from_logits=True, alpha=alpha, gamma=gamma, label_smoothing=label_smoothing
+        targets, logits, from_logits=True, alpha=alpha, gamma=gamma, label_smoothing=label_smoothing, axis=class_axis
     )
 
 

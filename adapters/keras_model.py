@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from adapters.binding import implements
-from adapters.keras_grades import BINARY, OF_SIGMOID, OF_SOFTMAX, SIGMOID, SOFTMAX
+from adapters.keras_grades import BINARY, FOCAL_OF_SIGMOID, FOCAL_OF_SOFTMAX, OF_SIGMOID, OF_SOFTMAX, SIGMOID, SOFTMAX
 from reference.semantics import Semantics
 
 _LOSSES = "https://keras.io/api/losses/probabilistic_losses/#"
@@ -97,63 +97,63 @@ def measure(prediction, target, metric, sample_weight=None, **arguments):
 @implements(
     "binary_cross_entropy",
     api="keras.Model.train_on_batch(loss=BinaryCrossentropy())",
-    options=("sample_weight", "mask"),
+    options=("sample_weight", "mask", "label_smoothing"),
     reductions=("mean",),
     semantics=_TRAINED,
     grade=BINARY,
     documentation=_TRAINING,
     mode="model",
 )
-def binary_trained(probabilities, targets, **weights):
-    return train(probabilities, targets, "BinaryCrossentropy", **weights)
+def binary_trained(probabilities, targets, *, label_smoothing=0.0, **weights):
+    return train(probabilities, targets, "BinaryCrossentropy", label_smoothing=label_smoothing, **weights)
 
 
 @implements(
     "categorical_cross_entropy",
     api="keras.Model.train_on_batch(loss=CategoricalCrossentropy())",
-    options=("sample_weight", "class_weight", "mask"),
+    options=("sample_weight", "class_weight", "mask", "label_smoothing"),
     apart=("sample_weight", "class_weight"),
     reductions=("mean",),
     semantics=_TRAINED_BY_LABEL,
     documentation=_TRAINING,
     mode="model",
 )
-def categorical_trained(probabilities, targets, **weights):
-    return train(probabilities, targets, "CategoricalCrossentropy", **weights)
+def categorical_trained(probabilities, targets, *, label_smoothing=0.0, **weights):
+    return train(probabilities, targets, "CategoricalCrossentropy", label_smoothing=label_smoothing, **weights)
 
 
 @implements(
     "sparse_categorical_cross_entropy",
     api="keras.Model.train_on_batch(loss=SparseCategoricalCrossentropy())",
-    options=("sample_weight", "class_weight", "mask"),
+    options=("sample_weight", "class_weight", "mask", "ignore_index"),
     apart=("sample_weight", "class_weight"),
     reductions=("mean",),
     semantics=_TRAINED,
     documentation=_TRAINING,
     mode="model",
 )
-def sparse_trained(probabilities, labels, **weights):
-    return train(probabilities, labels, "SparseCategoricalCrossentropy", **weights)
+def sparse_trained(probabilities, labels, *, ignore_index=None, **weights):
+    return train(probabilities, labels, "SparseCategoricalCrossentropy", ignore_class=ignore_index, **weights)
 
 
 @implements(
     "sigmoid_cross_entropy_with_logits",
     api="keras.Model.train_on_batch(loss=BinaryCrossentropy(from_logits=True))",
-    options=("sample_weight", "mask"),
+    options=("sample_weight", "mask", "label_smoothing"),
     reductions=("mean",),
     semantics=_TRAINED,
     grade=SIGMOID,
     documentation=_TRAINING,
     mode="model",
 )
-def binary_with_logits_trained(logits, targets, **weights):
-    return train(logits, targets, "BinaryCrossentropy", from_logits=True, **weights)
+def binary_with_logits_trained(logits, targets, *, label_smoothing=0.0, **weights):
+    return train(logits, targets, "BinaryCrossentropy", from_logits=True, label_smoothing=label_smoothing, **weights)
 
 
 @implements(
     "softmax_cross_entropy_with_logits",
     api="keras.Model.train_on_batch(loss=CategoricalCrossentropy(from_logits=True))",
-    options=("sample_weight", "class_weight", "mask"),
+    options=("sample_weight", "class_weight", "mask", "label_smoothing"),
     apart=("sample_weight", "class_weight"),
     reductions=("mean",),
     semantics=_TRAINED_BY_LABEL,
@@ -161,14 +161,14 @@ def binary_with_logits_trained(logits, targets, **weights):
     documentation=_TRAINING,
     mode="model",
 )
-def categorical_with_logits_trained(logits, targets, **weights):
-    return train(logits, targets, "CategoricalCrossentropy", from_logits=True, **weights)
+def categorical_with_logits_trained(logits, targets, *, label_smoothing=0.0, **weights):
+    return train(logits, targets, "CategoricalCrossentropy", from_logits=True, label_smoothing=label_smoothing, **weights)
 
 
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="keras.Model.train_on_batch(loss=SparseCategoricalCrossentropy(from_logits=True))",
-    options=("sample_weight", "class_weight", "mask"),
+    options=("sample_weight", "class_weight", "mask", "ignore_index"),
     apart=("sample_weight", "class_weight"),
     reductions=("mean",),
     semantics=_TRAINED,
@@ -176,8 +176,8 @@ def categorical_with_logits_trained(logits, targets, **weights):
     documentation=_TRAINING,
     mode="model",
 )
-def sparse_with_logits_trained(logits, labels, **weights):
-    return train(logits, labels, "SparseCategoricalCrossentropy", from_logits=True, **weights)
+def sparse_with_logits_trained(logits, labels, *, ignore_index=None, **weights):
+    return train(logits, labels, "SparseCategoricalCrossentropy", from_logits=True, ignore_class=ignore_index, **weights)
 
 
 @implements(
@@ -191,6 +191,74 @@ def sparse_with_logits_trained(logits, labels, **weights):
 )
 def divergence_trained(probabilities, targets, **weights):
     return train(probabilities, targets, "KLDivergence", **weights)
+
+
+@implements(
+    "binary_focal_cross_entropy",
+    api="keras.Model.train_on_batch(loss=BinaryFocalCrossentropy())",
+    options=("sample_weight", "mask"),
+    reductions=("mean",),
+    semantics=_TRAINED,
+    grade=BINARY,
+    documentation=_TRAINING,
+    mode="model",
+)
+def binary_focal_trained(probabilities, targets, **weights):
+    return train(probabilities, targets, "BinaryFocalCrossentropy", **weights)
+
+
+@implements(
+    "binary_focal_cross_entropy_with_logits",
+    api="keras.Model.train_on_batch(loss=BinaryFocalCrossentropy(from_logits=True))",
+    options=("sample_weight", "mask"),
+    reductions=("mean",),
+    semantics=_TRAINED,
+    grade=FOCAL_OF_SIGMOID,
+    documentation=_TRAINING,
+    mode="model",
+)
+def binary_focal_with_logits_trained(logits, targets, **weights):
+    return train(logits, targets, "BinaryFocalCrossentropy", from_logits=True, **weights)
+
+
+@implements(
+    "categorical_focal_cross_entropy",
+    api="keras.Model.train_on_batch(loss=CategoricalFocalCrossentropy(alpha=1))",
+    options=("sample_weight", "mask"),
+    reductions=("mean",),
+    semantics=_TRAINED,
+    documentation=_TRAINING,
+    mode="model",
+)
+def categorical_focal_trained(probabilities, targets, **weights):
+    return train(probabilities, targets, "CategoricalFocalCrossentropy", alpha=1.0, **weights)
+
+
+@implements(
+    "categorical_focal_cross_entropy_with_logits",
+    api="keras.Model.train_on_batch(loss=CategoricalFocalCrossentropy(from_logits=True, alpha=1))",
+    options=("sample_weight", "mask"),
+    reductions=("mean",),
+    semantics=_TRAINED,
+    grade=FOCAL_OF_SOFTMAX,
+    documentation=_TRAINING,
+    mode="model",
+)
+def categorical_focal_with_logits_trained(logits, targets, **weights):
+    return train(logits, targets, "CategoricalFocalCrossentropy", from_logits=True, alpha=1.0, **weights)
+
+
+@implements(
+    "generalized_cross_entropy",
+    api="keras.Model.train_on_batch(loss=CategoricalGeneralizedCrossEntropy())",
+    options=("sample_weight", "mask"),
+    reductions=("mean",),
+    semantics=_TRAINED,
+    documentation=_TRAINING,
+    mode="model",
+)
+def generalized_trained(probabilities, labels, **weights):
+    return train(probabilities, labels, "CategoricalGeneralizedCrossEntropy", **weights)
 
 
 @implements(

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from adapters.binding import Binding
 from conformance import tables
 from conformance.cases import Batch, Case, draw_cases, fill, option_cases, ordinary_case, smooth_case
 from conformance.judging import Judgement
-from conformance.profiles import LONG, SMALL, SQUARE, TEN, WIDE, Profile
+from conformance.profiles import LONG, MOST_CLASSES, SMALL, SQUARE, TEN, WIDE, Profile
 from conformance.properties import accuracy, dtypes, forms, interface, linear, options, relations, special_values
 from conformance.properties.relations import ONE_HOT_PAIRS
 from conformance.regimes import MASKED, regimes_for
@@ -76,15 +78,20 @@ class Clause:
         return f"{LOSSES[loss].prefix}-{self.number}"
 
 
+def _cases(loss: Loss, dtype: str, profile: Profile) -> list[Case]:
+    most = MOST_CLASSES.get(dtype, np.inf)
+    return [case for case in draw_cases(loss.name, profile) if case.classes <= most]
+
+
 def _drawn(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
-    return [fill(case, dtype) for case in draw_cases(loss.name, profile)]
+    return [fill(case, dtype) for case in _cases(loss, dtype, profile)]
 
 
 def _few(*shapes: tuple[int, int]) -> Inputs:
     """Return the drawn cases of the given shapes."""
 
     def inputs(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
-        return [fill(case, dtype) for case in draw_cases(loss.name, profile) if (case.rows, case.classes) in shapes]
+        return [fill(case, dtype) for case in _cases(loss, dtype, profile) if (case.rows, case.classes) in shapes]
 
     return inputs
 
@@ -265,8 +272,16 @@ CLAUSES: tuple[Clause, ...] = (
         13, "certainty", special_values.certainty, _table(tables.certain), applies=lambda loss: not _logits(loss), founding=True
     ),
     Clause(14, "zeros and ties", special_values.zeros_and_ties, _table(tables.zeros_and_ties), applies=_logits, founding=True),
-    Clause(15, "single class", special_values.single_class, _table(tables.single_class), applies=_classes, founding=True),
-    Clause(16, "empty batch", special_values.empty_batch, _table(tables.empty)),
+    Clause(
+        15,
+        "single class",
+        special_values.single_class,
+        _table(tables.single_class),
+        applies=_classes,
+        founding=True,
+        in_one_dtype=True,
+    ),
+    Clause(16, "empty batch", special_values.empty_batch, _table(tables.empty), in_one_dtype=True),
     Clause(17, "label -1", special_values.labels_outside, _labels(too_large=False), applies=_index),
     Clause(18, "label C", special_values.labels_outside, _labels(too_large=True), applies=_index),
     Clause(
@@ -316,6 +331,7 @@ CLAUSES: tuple[Clause, ...] = (
         options.under_options,
         _under(_is_pair),
         asked=lambda binding: len(set(binding.options) & set(GIVEN)) > 1,
+        in_one_dtype=True,
         meaning="Under two options together value and gradients are those of their meanings, and so under each reduction.",
     ),
     Clause(47, "dropped rows", options.whatever_they_hold, _under(_drops_rows), asked=_has_any(*DROPPING)),
@@ -331,7 +347,7 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(50, "class axis", options.class_axis, _ordinary, applies=_classes, asked=_has_any("class_axis")),
     Clause(51, "label dtype", dtypes.label_dtypes, _small, applies=_index, in_one_dtype=True),
     Clause(52, "label shape", dtypes.label_column, _small, applies=_index, in_one_dtype=True),
-    Clause(53, "target dtype", dtypes.target_dtypes, _small, applies=_dense),
+    Clause(53, "target dtype", dtypes.target_dtypes, _small, applies=_dense, in_one_dtype=True),
     Clause(
         54,
         "weights of the wrong length",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ def shrink(trial: Trial, clause: Clause, judgement: Judgement) -> Judgement:
         return None
 
     smallest = judgement
-    for candidates in (_fewer_rows, _fewer_classes, _fewer_digits):
+    for candidates in (_fewest, _fewer_rows, _fewer_classes, _fewer_digits):
         smallest = _first(candidates(trial.loss, smallest), attempt) or smallest
     return smallest
 
@@ -59,6 +60,19 @@ def _take(batch: Batch, rows: NDArray | list[int]) -> Batch:
         regimes=tuple(batch.regimes[row] for row in rows),
         options=rows_of(batch.options, rows),
     )
+
+
+def _fewest(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
+    """Yield the witness row with two classes or one outcome at once: each shape on the way is a program to a compiler."""
+    if judgement.batch.rows < 2:
+        return
+    row = [judgement.witness]
+    got, expected = (
+        array[row] if isinstance(array, np.ndarray) and array.shape[:1] == (judgement.batch.rows,) else array
+        for array in (judgement.got, judgement.expected)
+    )
+    alone = replace(judgement, batch=_take(judgement.batch, row), got=got, expected=expected)
+    yield from takewhile(lambda batch: batch.prediction.shape[-1] <= 2, _fewer_classes(loss, alone))
 
 
 def _fewer_rows(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
