@@ -24,8 +24,8 @@ class Binding:
     composition people write by hand that stacks a sigmoid or softmax under a log. ``reductions`` are those it can be asked
     for, of `reference.options.REDUCTIONS`: "none" alone where it has no such option. ``mode`` names the one that it runs in, if
     that is none of the framework's: then the function takes NumPy arrays, and returns the value and its gradient as such, or
-    None for the gradient of what has none. Of the options ``apart`` it takes one at a time. ``dtypes`` are those of the
-    framework's that it is asked in, the first one first; all of them if empty. ``source`` is the text of the
+    None for the gradient of what has none. Of the options ``apart`` it takes one at a time. ``dtypes`` are those
+    that it is asked in, if they are not the framework's. ``source`` is the text of the
     function and ``imports`` the lines it needs.
     """
 
@@ -94,7 +94,7 @@ def implements(
         textbook: whether it is the composition that stacks a sigmoid or softmax under a log.
         mode: the mode it runs in, if that is none of the framework's; see `Binding`.
         apart: those of the options that it refuses to take together.
-        dtypes: those that it is asked in, where it is not for all that the framework has.
+        dtypes: those that it is asked in, if they are not the framework's.
 
     Raises:
         ValueError: an unknown loss, option or form; the message lists those that exist. Also a name that cannot be printed

@@ -56,6 +56,11 @@ class Keras:
         """The plain function of the backend."""
         return _runner.value_and_gradient
 
+    @property
+    def mode_arguments(self) -> Mapping[str, str]:
+        """The arguments of the backend."""
+        return _runner.mode_arguments
+
     def devices(self) -> Mapping[str, str]:
         """Return the devices of the backend."""
         return _runner.devices()

@@ -264,6 +264,7 @@ def generalized_trained(probabilities, labels, **weights):
 @implements(
     "sigmoid_cross_entropy_with_logits",
     api="keras.Model.train_on_batch(loss=BinaryCrossentropy()) over keras.layers.Activation",
+    dtypes=("float32", "float64"),
     reductions=("mean",),
     grade=OF_SIGMOID,
     documentation=_TRAINING,
@@ -277,6 +278,7 @@ def sigmoid_trained(logits, targets):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="keras.Model.train_on_batch(loss=CategoricalCrossentropy()) over keras.layers.Activation",
+    dtypes=("float32", "float64"),
     reductions=("mean",),
     grade=OF_SOFTMAX,
     documentation=_TRAINING,
@@ -290,6 +292,7 @@ def softmax_trained(logits, targets):
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="keras.Model.train_on_batch(loss=SparseCategoricalCrossentropy()) over keras.layers.Activation",
+    dtypes=("float32", "float64"),
     reductions=("mean",),
     grade=OF_SOFTMAX,
     documentation=_TRAINING,

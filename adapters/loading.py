@@ -12,6 +12,7 @@ from types import ModuleType
 
 from adapters.binding import Binding
 from adapters.framework import Framework, describe_error
+from reference.losses import DTYPES
 
 KERAS = {f"keras-{backend}": backend for backend in ("tensorflow", "jax", "torch")}
 """The adapters that are one module, `adapters.keras`, on one backend each."""
@@ -19,7 +20,7 @@ KERAS = {f"keras-{backend}": backend for backend in ("tensorflow", "jax", "torch
 REQUIREMENTS = {name: f"-r requirements/{name}.txt" for name in ("pytorch", "tensorflow", "jax", *KERAS)}
 """The adapters that come with the suite, and what to install for each."""
 
-MEMBERS = ("name", "packages", "modes", "dtypes", "environment", "value_and_gradient", "devices", "run")
+MEMBERS = ("name", "packages", "modes", "dtypes", "environment", "value_and_gradient", "mode_arguments", "devices", "run")
 """What a framework must have."""
 
 
@@ -66,7 +67,7 @@ def load(option: str) -> Adapter:
     if not bindings:
         raise AdapterError(f"{option} has no binding: put `@implements(loss, api=...)` over a function")
     _refuse_twins(option, bindings)
-    _refuse_unknown_dtypes(option, bindings, framework.dtypes)
+    _refuse_unknown_dtypes(option, bindings)
     return Adapter(name, option, framework, bindings)
 
 
@@ -78,10 +79,10 @@ def _refuse_twins(option: str, bindings: Iterable[Binding]) -> None:
         seen.add((binding.loss, binding.api))
 
 
-def _refuse_unknown_dtypes(option: str, bindings: Iterable[Binding], known: tuple[str, ...]) -> None:
+def _refuse_unknown_dtypes(option: str, bindings: Iterable[Binding]) -> None:
     for binding in bindings:
-        if unknown := [dtype for dtype in binding.dtypes if dtype not in known]:
-            raise AdapterError(f"{option}: {binding.api!r} names the dtype {unknown[0]!r}: use one of {', '.join(known)}")
+        if unknown := [dtype for dtype in binding.dtypes if dtype not in DTYPES]:
+            raise AdapterError(f"{option}: {binding.api!r} names the dtype {unknown[0]!r}: use one of {', '.join(DTYPES)}")
 
 
 def _load_named(name: str) -> ModuleType:

@@ -41,6 +41,7 @@ class _PyTorch:
     dtypes = ("float32", "float64")
     environment: Mapping[str, str] = {}
     value_and_gradient = staticmethod(value_and_gradient)
+    mode_arguments: Mapping[str, str] = {}
 
     def devices(self) -> Mapping[str, str]:
         """Return "cpu", and "cuda" where there is one."""

@@ -56,6 +56,7 @@ class TensorFlow:
     dtypes = ("float32", "float64")
     environment: Mapping[str, str] = {"KERAS_BACKEND": "tensorflow"}
     value_and_gradient = staticmethod(value_and_gradient)
+    mode_arguments: Mapping[str, str] = {}
 
     def devices(self) -> Mapping[str, str]:
         """Return "cpu", and "cuda" where there is one."""

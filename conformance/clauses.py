@@ -37,7 +37,8 @@ class Clause:
     ``of_reduced`` marks those that ask for no losses without reduction, ``in_one_dtype`` those about what a call does
     around the numbers of the prediction: they are asked in its first dtype alone. ``of_parameters`` marks those about losses
     that have parameters beside the prediction; the others are about losses that have none. ``of_whole`` marks those that speak
-    of a batch as a whole: no smaller one shows what they find.
+    of a batch as a whole: no smaller one shows what they find. ``in_every_mode`` marks those that are asked in the other modes
+    of a framework too, as a sample: a compiler may simplify what makes a NaN.
     """
 
     number: int
@@ -57,6 +58,7 @@ class Clause:
     in_one_dtype: bool = False
     of_parameters: bool = False
     of_whole: bool = False
+    in_every_mode: bool = False
 
     @property
     def sentence(self) -> str:
@@ -261,15 +263,29 @@ CLAUSES: tuple[Clause, ...] = (
         founding=True,
     ),
     Clause(7, "stability", accuracy.finite, _drawn),
-    Clause(8, "masked class", special_values.masked_classes, _masked, applies=_classes, founding=True),
+    Clause(8, "masked class", special_values.masked_classes, _masked, applies=_classes, founding=True, in_every_mode=True),
     Clause(9, "masked label", special_values.masked_labels, _table(tables.masked_labels), applies=_classes, founding=True),
     Clause(10, "NaN", special_values.not_numbers, _table(tables.not_numbers)),
-    Clause(11, "infinite logit", special_values.infinite_logits, _table(tables.infinities), applies=_logits, founding=True),
+    Clause(
+        11,
+        "infinite logit",
+        special_values.infinite_logits,
+        _table(tables.infinities),
+        applies=_logits,
+        founding=True,
+        in_every_mode=True,
+    ),
     Clause(
         12, "logit of +inf", special_values.positive_infinity, _table(tables.positive_infinity), applies=_softmax, founding=True
     ),
     Clause(
-        13, "certainty", special_values.certainty, _table(tables.certain), applies=lambda loss: not _logits(loss), founding=True
+        13,
+        "certainty",
+        special_values.certainty,
+        _table(tables.certain),
+        applies=lambda loss: not _logits(loss),
+        founding=True,
+        in_every_mode=True,
     ),
     Clause(14, "zeros and ties", special_values.zeros_and_ties, _table(tables.zeros_and_ties), applies=_logits, founding=True),
     Clause(
@@ -366,7 +382,7 @@ CLAUSES: tuple[Clause, ...] = (
         is_recorded=True,
     ),
     _option(56, "z_loss"),
-    Clause(57, "means alone", forms.reduced_alone, _in_one_shape, asked=_is_reduced, of_reduced=True, in_one_dtype=True),
+    Clause(57, "means alone", forms.reduced_alone, _in_one_shape, asked=_is_reduced, of_reduced=True),
     Clause(
         58, "forms agree", forms.forms_agree, _plain_and_optional, asked=_is_single_form, of_reduced=True, in_one_dtype=True
     ),

@@ -48,14 +48,18 @@ class Examination:
 def questions(adapter: Adapter, *, loss: str = "", question: str = "") -> list[Question]:
     """Return the questions to an adapter in a fixed order; only those of one loss or with one id, if given."""
     framework = adapter.framework
-    found = [
-        Question(binding, mode, dtype, clause)
-        for binding in adapter.bindings
-        for mode in ((binding.mode,) if binding.mode else framework.modes)
-        for dtype in (binding.dtypes or framework.dtypes)
-        for clause in clauses_of(binding)
-        if not clause.in_one_dtype or dtype == (binding.dtypes or framework.dtypes)[0]
-    ]
+    found = []
+    for binding in adapter.bindings:
+        modes = (binding.mode,) if binding.mode else framework.modes
+        dtypes = binding.dtypes or framework.dtypes
+        found += [
+            Question(binding, mode, dtype, clause)
+            for mode in modes
+            for dtype in dtypes
+            for clause in clauses_of(binding)
+            if (dtype == dtypes[0] or not clause.in_one_dtype)
+            and (mode == modes[0] or (clause.in_every_mode and dtype == dtypes[0]))
+        ]
     return [q for q in found if loss in ("", q.binding.loss) and question in ("", q.id)]
 
 

@@ -9,8 +9,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.binding import Binding, module_imports
-from adapters.framework import Call, Framework
+from adapters.binding import module_imports
+from adapters.framework import Call
 from adapters.framework import value_and_gradient as on_arrays
 from conformance.judging import Judgement
 from conformance.trial import Trial
@@ -41,7 +41,7 @@ def describe(trial: Trial, judgement: Judgement, *, sentence: str, command: list
         error_ulp=_ulp(judgement, row, dtype),
         error_over_bound=number(float(judgement.ratio[row])),
         command=shlex.join(command),
-        reproducer=reproducer(trial.framework, trial.binding, judgement, dtype),
+        reproducer=reproducer(trial, judgement, dtype),
     )
 
 
@@ -81,9 +81,9 @@ def _ulp(judgement: Judgement, row: int, dtype: str) -> Number:
     return number(float(np.where(np.isnan(error), np.inf, error).max(initial=0.0)))
 
 
-def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dtype: str) -> str:
+def reproducer(trial: Trial, judgement: Judgement, dtype: str) -> str:
     """Return a script that imports only NumPy and the framework, and prints what the finding says."""
-    call = judgement.call
+    framework, binding, call = trial.framework, trial.binding, judgement.call
     function = on_arrays if binding.mode else framework.value_and_gradient
     module = inspect.getmodule(function)
     source = _source_of(function)
@@ -94,6 +94,7 @@ def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dty
         ", ".join(f"{name!r}: {_literal(array)}" for name, array in given.items()) for given in (call.arrays, call.parameters)
     )
     of_parameters = (", parameters", ", *others") if parameters else ("", "")
+    in_mode = f", {framework.mode_arguments[trial.mode]}" if trial.mode in framework.mode_arguments else ""
     variables = [f"os.environ[{name!r}] = {value!r}" for name, value in framework.environment.items()]
     lines = [
         *(["import os", "", *variables, ""] if variables else []),
@@ -119,7 +120,7 @@ def reproducer(framework: Framework, binding: Binding, judgement: Judgement, dty
         *([f"parameters = {{{parameters}}}"] if parameters else []),
         f"loss = lambda x, t, **arrays: {binding.function.__name__}(x, t{options}, **arrays)",
         f"value, gradient, target_gradient{of_parameters[1]} = "
-        f"value_and_gradient(loss, prediction, target, cotangent, arrays{of_parameters[0]})",
+        f"value_and_gradient(loss, prediction, target, cotangent, arrays{of_parameters[0]}{in_mode})",
         'print("value          ", np.array2string(np.asarray(value), separator=", "), value.dtype, value.shape)',
         'print("gradient       ", np.array2string(np.asarray(gradient), separator=", "))',
         'print("target gradient", np.array2string(np.asarray(target_gradient), separator=", "))',

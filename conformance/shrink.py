@@ -121,7 +121,7 @@ def _worst_columns(judgement: Judgement) -> list[int]:
     """Return the columns of the first row by the size of their error."""
     if isinstance(judgement.got, str) or isinstance(judgement.expected, str) or judgement.got.ndim < 2:
         return list(range(min(4, judgement.batch.prediction.shape[-1])))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         error = np.abs(judgement.got[0] - judgement.expected[0]) / (np.abs(judgement.expected[0]) + 1e-300)
     return [int(k) for k in np.argsort(-np.where(np.isnan(error), np.inf, error))[:4]]
 

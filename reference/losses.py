@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+DTYPES = ("float32", "float64")
+"""The dtypes that the suite judges, by NumPy's names."""
+
 
 @dataclass(frozen=True)
 class Grade:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reference.losses import DTYPES
+
 
 @dataclass(frozen=True)
 class Precision:
@@ -31,5 +33,5 @@ def _precision(name: str) -> Precision:
     return Precision(name, u, u, float(info.smallest_normal), float(info.max))
 
 
-PRECISIONS: dict[str, Precision] = {name: _precision(name) for name in ("float32", "float64")}
-"""The dtypes that the suite judges, by NumPy's name."""
+PRECISIONS: dict[str, Precision] = {name: _precision(name) for name in DTYPES}
+"""What each of the dtypes can hold."""

@@ -27,7 +27,8 @@ class Equivalent(Struct, frozen=True):
     """One call of the loss.
 
     ``lacks`` names what was asked for and it does not take. ``verdict`` is the worst over the clauses, but for those about an
-    option that was not asked for; ``counts`` has the number of clauses by their worst verdict.
+    option, and what went wrong under a pair of options, that were not asked for; ``counts`` has the number of clauses by their
+    worst verdict.
     """
 
     binding: BindingInfo
@@ -67,7 +68,7 @@ def find_equivalents(
         records: defaultdict[str, list[Record]] = defaultdict(list)
         beside = _clauses_beside(result.header, options)
         for record in result.records:
-            if record.loss == loss and record.clause not in beside:
+            if record.loss == loss and record.clause not in beside and not _is_beside(record, result.header, options):
                 records[record.api].append(record)
         bindings = [binding for binding in result.header.bindings if binding.loss == loss]
         calls = [_judge(binding, _lacks(binding, options, reduction), records[binding.api]) for binding in bindings]
@@ -78,6 +79,12 @@ def find_equivalents(
 def _clauses_beside(header: Header, options: Collection[str]) -> set[str]:
     """Return the clauses about an option that was not asked for: they bear its name."""
     return {clause.id for clause in header.clauses if clause.title in header.options and clause.title not in options}
+
+
+def _is_beside(record: Record, header: Header, options: Collection[str]) -> bool:
+    """Tell whether all that violates in a record does so under options of which some were not asked for."""
+    given = [{setting.partition("=")[0] for setting in regime.split("+")} for regime in record.regimes]
+    return bool(given) and all(names <= set(header.options) and not names <= set(options) for names in given)
 
 
 def _lacks(binding: BindingInfo, options: Sequence[str], reduction: str) -> list[str]:

@@ -107,7 +107,7 @@ FILES = {
     "twice": (HEAD + DECLARED + DECLARED.replace("def f", "def g"), "declares 'x' of sparse_categorical_cross_entropy twice"),
     "unknown dtype": (
         HEAD + DECLARED.replace('"x"', '"x", dtypes=("bfloat8",)'),
-        "'x' names the dtype 'bfloat8': use one of float32",
+        "'x' names the dtype 'bfloat8': use one of float32, float64",
     ),
     "api not ASCII": (HEAD + DECLARED.replace('"x"', '"µ"'), ", line 3: ValueError: 'µ' cannot be the name of an API"),
     "lambda": (

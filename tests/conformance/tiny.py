@@ -23,6 +23,7 @@ class Tiny:
     modes = ("eager",)
     dtypes = ("float32",)
     environment: Mapping[str, str] = {}
+    mode_arguments: Mapping[str, str] = {}
     value_and_gradient = staticmethod(value_and_gradient)
 
     def devices(self) -> Mapping[str, str]:

@@ -83,6 +83,21 @@ def test_a_clause_about_another_option_does_not_count() -> None:
     assert found([binding("a")], records, clauses=clauses).calls[0].verdict == "conforms"
 
 
+def test_what_goes_wrong_under_a_pair_that_was_not_asked_for_does_not_count() -> None:
+    asked, other = "class_weight=spread+label_smoothing=0.1", "class_weight=spread+ignore_index=0"
+    named = {"class_weight": "", "label_smoothing": "", "ignore_index": ""}
+    for regimes, verdict in (
+        ({asked: 3}, "known defect"),
+        ({other: 3}, "conforms"),
+        ({asked: 3, other: 3}, "known defect"),
+        ({"p=0 right": 3}, "known defect"),
+        ({}, "known defect"),
+    ):
+        records = [record("a"), record("a", "known defect", "SPARSE-46", regimes=regimes)]
+        (call,) = found([binding("a")], records, "class_weight", "label_smoothing", options=named).calls
+        assert call.verdict == verdict, regimes
+
+
 def test_what_diverges_is_told_by_reason() -> None:
     records = [
         record("a", "known defect", "SPARSE-10", reason="the reason", upstream="https://thread"),
