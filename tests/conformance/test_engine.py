@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from adapters.binding import Binding
 from adapters.loading import Adapter
 from conformance import trial
 from conformance.cases import draw_cases
@@ -15,7 +16,7 @@ from reference.bounds import Bounds, error_bounds
 from reference.semantics import Semantics
 from tests.conformance import asking
 from tests.conformance.asking import LOSS, answers, ask, expectation
-from tests.conformance.tiny import framework
+from tests.conformance.tiny import Tiny, framework
 
 
 def test_sound_loss_conforms_or_is_not_asked() -> None:
@@ -30,6 +31,32 @@ def test_sound_loss_conforms_or_is_not_asked() -> None:
 
 def count(shape: tuple[int, int]) -> int:
     return len([case for case in draw_cases(LOSS, PROFILES["quick"]) if (case.rows, case.classes) == shape])
+
+
+class InTwoModes(Tiny):
+    """NumPy, run in two ways and in two dtypes."""
+
+    modes = ("eager", "other")
+    dtypes = ("float32", "float64")
+
+
+def asked_in(binding: Binding) -> set[tuple[str, str, bool, bool]]:
+    """Return the modes and dtypes of the questions, with what their clauses say of both."""
+    asked = questions(Adapter("modes", "modes", InTwoModes(), (binding,)))
+    return {(q.mode, q.dtype, q.clause.in_every_mode, q.clause.in_one_dtype) for q in asked}
+
+
+def test_other_modes_and_dtypes_are_asked_what_means_something_there() -> None:
+    assert asked_in(asking.sound) == {
+        *(("eager", "float32", *marks) for marks in ((True, False), (False, True), (False, False))),
+        *(("eager", "float64", *marks) for marks in ((True, False), (False, False))),
+        ("other", "float32", True, False),
+    }
+
+
+def test_a_binding_is_asked_in_the_dtypes_that_it_names() -> None:
+    asked = asked_in(dataclasses.replace(asking.sound, dtypes=("float64",)))
+    assert {dtype for _, dtype, _, _ in asked} == {"float64"} and ("eager", "float64", False, True) in asked
 
 
 def test_what_a_binding_does_not_declare_is_unsupported() -> None:

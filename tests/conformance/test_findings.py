@@ -101,6 +101,19 @@ def test_small_losses_of_pytorch_are_found(printed: list[tuple[Finding, str]]) -
     assert finding.quantity == "value" and float(finding.expected.strip("[]")) > 0 == float(finding.got.strip("[]"))
 
 
+def test_script_of_another_mode_runs_in_that_mode() -> None:
+    """Under jit XLA drops 0 * -inf, and nothing is wrong."""
+    api = "jax.nn.log_softmax, jax.nn.one_hot"
+    finding = find(load("jax"), f"SPARSE-8/{api}/eager/float32")
+    assert finding is not None and finding.got == "[nan]" and find(load("jax"), f"SPARSE-8/{api}/jit/float32") is None
+    under_jit = finding.reproducer.replace(", jit=lambda function: function)", ")")
+    eagerly, compiled = (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True).stdout
+        for script in (finding.reproducer, under_jit)
+    )
+    assert "value           [nan]" in eagerly and "value           [nan]" not in compiled
+
+
 def test_command_is_quoted_for_a_shell() -> None:
     finding = find(load("pytorch"), "SPARSE-9/torch.nn.functional.nll_loss over log(softmax(x))/eager/float32")
     finding = finding or find(load("pytorch"), "SPARSE-5/torch.nn.functional.nll_loss over log(softmax(x))/eager/float32")

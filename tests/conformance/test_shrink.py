@@ -108,6 +108,29 @@ def test_digits_that_the_failure_needs_are_kept() -> None:
     assert all(digits(number) >= 2 for number in numbers_in(found.prediction))
 
 
+@implements("sparse_categorical_cross_entropy", api="no other axis", options=("class_axis",))
+def no_other_axis(p, labels, *, class_axis=-1):
+    if class_axis != -1:
+        raise ValueError("only the last axis holds classes")
+    return log_loss(p, labels)
+
+
+@implements("sparse_categorical_cross_entropy", api="a little more")
+def a_little_more(p, labels):
+    value, gradient = log_loss(p, labels)
+    return value * np.float32(1 + 2**-22), gradient
+
+
+def test_refused_class_axis_is_shown_on_one_row() -> None:
+    found = finding_of(no_other_axis, 50)
+    assert found.got == "raises ValueError: only the last axis holds classes" and found.prediction.count("[") == 2
+
+
+def test_bias_is_told_of_its_whole_batch() -> None:
+    found = finding_of(a_little_more, 4)
+    assert "/2048x10/" in found.case and "roundoffs" in found.statement
+
+
 def test_kinds_of_the_record_are_words_of_the_vocabulary() -> None:
     (record,) = ask(two_failures, 1)
     assert record.kinds == ["inaccurate", "inf"] and set(record.kinds) <= set(KINDS)
