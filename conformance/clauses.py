@@ -266,26 +266,12 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(8, "masked class", special_values.masked_classes, _masked, applies=_classes, founding=True, in_every_mode=True),
     Clause(9, "masked label", special_values.masked_labels, _table(tables.masked_labels), applies=_classes, founding=True),
     Clause(10, "NaN", special_values.not_numbers, _table(tables.not_numbers)),
-    Clause(
-        11,
-        "infinite logit",
-        special_values.infinite_logits,
-        _table(tables.infinities),
-        applies=_logits,
-        founding=True,
-        in_every_mode=True,
-    ),
+    Clause(11, "infinite logit", special_values.infinite_logits, _table(tables.infinities), applies=_logits, founding=True),
     Clause(
         12, "logit of +inf", special_values.positive_infinity, _table(tables.positive_infinity), applies=_softmax, founding=True
     ),
     Clause(
-        13,
-        "certainty",
-        special_values.certainty,
-        _table(tables.certain),
-        applies=lambda loss: not _logits(loss),
-        founding=True,
-        in_every_mode=True,
+        13, "certainty", special_values.certainty, _table(tables.certain), applies=lambda loss: not _logits(loss), founding=True
     ),
     Clause(14, "zeros and ties", special_values.zeros_and_ties, _table(tables.zeros_and_ties), applies=_logits, founding=True),
     Clause(
