@@ -20,8 +20,8 @@ class Tiny:
 
     name = "tiny"
     packages = ("numpy",)
-    modes = ("eager",)
-    dtypes = ("float32",)
+    modes: tuple[str, ...] = ("eager",)
+    dtypes: tuple[str, ...] = ("float32",)
     environment: Mapping[str, str] = {}
     mode_arguments: Mapping[str, str] = {}
     value_and_gradient = staticmethod(value_and_gradient)
