@@ -2,6 +2,7 @@
 
 What is bound here takes NumPy arrays, as a user of `train_on_batch` has them. The model that is trained has one weight, of
 zeros, that it adds to its input: plain gradient descent with a learning rate of 1 turns it into minus the gradient of the loss.
+Models that end in an activation are asked in every dtype on each backend: whether a loss finds the logits depends on it.
 """
 
 from functools import cache
@@ -11,6 +12,7 @@ import numpy as np
 
 from adapters.binding import implements
 from adapters.keras_grades import BINARY, FOCAL_OF_SIGMOID, FOCAL_OF_SOFTMAX, OF_SIGMOID, OF_SOFTMAX, SIGMOID, SOFTMAX
+from reference.losses import DTYPES
 from reference.semantics import Semantics
 
 _LOSSES = "https://keras.io/api/losses/probabilistic_losses/#"
@@ -264,7 +266,7 @@ def generalized_trained(probabilities, labels, **weights):
 @implements(
     "sigmoid_cross_entropy_with_logits",
     api="keras.Model.train_on_batch(loss=BinaryCrossentropy()) over keras.layers.Activation",
-    dtypes=("float32", "float64"),
+    dtypes=DTYPES,
     reductions=("mean",),
     grade=OF_SIGMOID,
     documentation=_TRAINING,
@@ -278,7 +280,7 @@ def sigmoid_trained(logits, targets):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="keras.Model.train_on_batch(loss=CategoricalCrossentropy()) over keras.layers.Activation",
-    dtypes=("float32", "float64"),
+    dtypes=DTYPES,
     reductions=("mean",),
     grade=OF_SOFTMAX,
     documentation=_TRAINING,
@@ -292,7 +294,7 @@ def softmax_trained(logits, targets):
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="keras.Model.train_on_batch(loss=SparseCategoricalCrossentropy()) over keras.layers.Activation",
-    dtypes=("float32", "float64"),
+    dtypes=DTYPES,
     reductions=("mean",),
     grade=OF_SOFTMAX,
     documentation=_TRAINING,

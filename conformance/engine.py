@@ -167,8 +167,8 @@ def _raised(judgements: list[Judgement]) -> bool:
 
 def _explained(examination: Examination, question: Question, trial: Trial, observed: list[Observed]) -> bool:
     under = trial_under(trial, observed)
-    how = {"is_ladder": question.clause.is_ladder, "shows_all": examination.profile.shows_all}
-    return explains(observed, under, _ask(examination, question, under), **how)
+    judgements, shows_all = _ask(examination, question, under), examination.profile.shows_all
+    return explains(observed, under, judgements, is_ladder=question.clause.is_ladder, shows_all=shows_all)
 
 
 def _mismatch(examination: Examination, question: Question, trial: Trial, entries: list[Expectation]) -> str:

@@ -188,8 +188,8 @@ def explains(
     trial: Trial,
     judgements: Iterable[Judgement],
     *,
-    is_ladder: bool = False,
-    shows_all: bool = True,
+    is_ladder: bool,
+    shows_all: bool,
 ) -> bool:
     """Tell whether what violates under what is observed is just what is said to be got, in the regimes that are named.
 

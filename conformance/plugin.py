@@ -151,6 +151,7 @@ class Session:
         """Write the footer, or hand the tally of a worker to the controller."""
         wall = perf_counter() - self.start
         if self.is_worker:
+            # pytest-xdist gives the configuration of a worker this attribute.
             self.config.workeroutput["tally"] = {**asdict(TALLY), "wall": wall}  # type: ignore[attr-defined]
             return
         if self.writer is None:

@@ -27,7 +27,7 @@ XLA unrolls a loop over 33 classes, and takes three times as long to compile it 
 """
 
 MOST_CLASSES = {"float64": 1000}
-"""More classes are asked in float32 alone: there their sum loses digits, and in float64 half of the time would go to them."""
+"""More classes are asked in float32 alone: there their sum loses digits, and for float64 the reference is in double-double."""
 
 _MANY = (SMALL, PAIRS, TEN, SQUARE, LONG, WIDE, (130, 257), (600, 10), (16, 1000), (64, 4096), (2, 65536), (2, 131072))
 

@@ -100,6 +100,7 @@ def wrong_length(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def class_axis(trial: Trial, batch: Batch) -> list[Judgement]:
     """With the classes on another axis, and rows in several dimensions, losses and gradients are those of the rows."""
+    # A finding comes down to a single row.
     sides = (4, batch.rows // 4) if batch.rows % 4 == 0 else (1, batch.rows)
     classes = batch.prediction.shape[-1]
     prediction = np.moveaxis(batch.prediction.reshape(*sides, classes), -1, CLASS_AXIS)
