@@ -141,8 +141,9 @@ def _conclude(target: Path) -> int:
     for result in results:
         if (footer := result.footer) is not None:
             console.print(
-                f"{footer.rows:,} rows in {footer.wall_seconds:.1f} s: framework {footer.framework_seconds:.1f} s, "
-                f"compilation {footer.compile_seconds:.1f} s, suite {footer.suite_seconds:.1f} s"
+                f"{footer.rows:,} rows in {footer.wall_seconds:.1f} s; imports {footer.import_seconds:.1f} s, "
+                f"framework {footer.framework_seconds:.1f} s, compilation {footer.compile_seconds:.1f} s, "
+                f"suite {footer.suite_seconds:.1f} s"
             )
     console.print(f"results: {target}")
     if not problems and all(is_finished_part(result) for result in results):

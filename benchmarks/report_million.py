@@ -53,7 +53,7 @@ def write_files(folder: Path) -> list[Path]:
             for api in range(APIS):
                 for clause in range(CLAUSES):
                     stream.writelines(encode(make_record(file, api, clause, mode)) + b"\n" for mode in range(MODES))
-            stream.write(encode(Footer(APIS * CLAUSES * MODES, True, [], [], 0, 0.0, 0.0, 0.0, 0.0)) + b"\n")
+            stream.write(encode(Footer(APIS * CLAUSES * MODES, True, [], [], 0, 0.0, 0.0, 0.0, 0.0, 0.0)) + b"\n")
     return paths
 
 

@@ -20,7 +20,7 @@ from conformance.trial import TALLY
 from reference.semantics import MATHEMATICAL
 from reports.record import FAILING, Footer, Misuse, Record
 
-TIMES = ("framework_seconds", "compile_seconds")
+TIMES = ("import_seconds", "framework_seconds", "compile_seconds")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,8 +57,9 @@ class Session:
     def __init__(self, config: pytest.Config) -> None:
         """Load what the options name."""
         self.config = config
-        self.start = perf_counter()
+        self.start = self.end = perf_counter()
         self.adapter: Adapter = load(option(config, "adapter"))
+        self.import_seconds = perf_counter() - self.start
         self.versions = framework_versions(self.adapter)
         self.expectations: Expectations = load_expectations(self.adapter.name, self.versions)
         self.profile = PROFILES[option(config, "profile")]
@@ -143,32 +144,35 @@ class Session:
         elif report.failed and report.when != "teardown" and key in self.misused:
             self.writer.take(key, *unanswered(self.misused[key], self.adapter, _last_line(str(report.longrepr))))
 
+    def pytest_runtest_logfinish(self) -> None:
+        """Remember when the last item ended: a worker then waits for the others."""
+        self.end = perf_counter()
+
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take over what a worker has spent."""
         self.tallies.append(getattr(node, "workeroutput", {}).get("tally", {}))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the footer, or hand the tally of a worker to the controller."""
-        wall = perf_counter() - self.start
+        tally = {**asdict(TALLY), "import_seconds": self.import_seconds, "busy": self.end - self.start}
         if self.is_worker:
             # pytest-xdist gives the configuration of a worker this attribute.
-            self.config.workeroutput["tally"] = {**asdict(TALLY), "wall": wall}  # type: ignore[attr-defined]
+            self.config.workeroutput["tally"] = tally  # type: ignore[attr-defined]
             return
         if self.writer is None:
             return
-        tallies = self.tallies or [{**asdict(TALLY), "wall": wall}]
+        tallies = self.tallies or [tally]
         complete = self.writer.records == self.all
-        total = {name: sum(tally.get(name, 0) for tally in tallies) for name in ("rows", "wall", *TIMES)}
+        total = {name: sum(tally.get(name, 0) for tally in tallies) for name in ("rows", "busy", *TIMES)}
         self.footer = Footer(
             records=0,
             complete=complete,
             stale=self._stale() if complete else [],
             idle=self._idle() if complete else [],
             rows=int(total["rows"]),
-            framework_seconds=round(total["framework_seconds"], 3),
-            compile_seconds=round(total["compile_seconds"], 3),
-            suite_seconds=round(total["wall"] - total["framework_seconds"] - total["compile_seconds"], 3),
-            wall_seconds=round(wall, 3),
+            **{name: round(total[name], 3) for name in TIMES},
+            suite_seconds=round(total["busy"] - sum(total[name] for name in TIMES), 3),
+            wall_seconds=round(perf_counter() - self.start, 3),
         )
         self.writer.close(self.footer)
 

@@ -106,7 +106,7 @@ class CertificateLine(Struct, frozen=True):
 
     loss: str
     regime: str
-    quantity: Literal["value", "gradient", "target gradient"]
+    quantity: Literal["value", "gradient", "target gradient", "gradient of linear_weight", "gradient of linear_bias"]
     rows: int
     worst_ulp: float
     witness: str
@@ -230,7 +230,7 @@ class Misuse(Struct, frozen=True, tag="misuse", tag_field="kind", omit_defaults=
 class Footer(Struct, frozen=True, tag="footer", tag_field="kind"):
     """The last line of a result file: present only if the run came to its end.
 
-    Seconds: in the framework's own calls, in its compilers, in the suite itself, and by the clock.
+    Seconds of all workers: importing the framework, in its own calls, in its compilers, in the suite itself; and by the clock.
     ``stale`` lists the expectations that matched no question of a whole run, ``idle`` the documented choices of a binding
     that none of its answers showed.
     """
@@ -240,6 +240,7 @@ class Footer(Struct, frozen=True, tag="footer", tag_field="kind"):
     stale: list[str]
     idle: list[str]
     rows: int
+    import_seconds: float
     framework_seconds: float
     compile_seconds: float
     suite_seconds: float

@@ -20,7 +20,7 @@ from reports.results import ResultFile, read_results
 from tests.command import TINY, broken, run_command, write_adapter
 from tests.reports.synthetic import make_footer, make_header, make_record
 
-TIMES = ("started", "framework_seconds", "compile_seconds", "suite_seconds", "wall_seconds")
+TIMES = ("started", "import_seconds", "framework_seconds", "compile_seconds", "suite_seconds", "wall_seconds")
 
 
 def run(adapter: Path, target: Path, *words: str, profile: str = "quick") -> subprocess.CompletedProcess[str]:
@@ -74,7 +74,7 @@ def test_questions_of_one_loss_share_a_worker(tmp_path: Path) -> None:
     adapter = write_adapter(tmp_path / "own.py", broken(note, "one") + broken(note, "other"), head="import os\n")
     run(adapter, tmp_path / "own.jsonl", "--", "-n", "2", "--dist", "loadgroup")
     calls = (tmp_path / "pids").read_text().split()
-    assert len(calls) > 100 and len(set(calls)) == 1
+    assert len(calls) > 50 and len(set(calls)) == 1
 
 
 def test_finding_repeats_by_its_command(two_losses, tmp_path: Path) -> None:

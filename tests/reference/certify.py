@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from conformance.cases import Batch, Case, fill
 from conformance.regimes import MASKED, regimes_for
-from reference.certificate import PATH
+from reference.certificate import ADMITTED, PATH, Line
 from reference.evaluate import Evaluation, evaluate
 from reference.losses import LOSSES
 from reference.options import NONE, Options, one_hot_targets
 from reference.semantics import MATHEMATICAL, Semantics
 from tests.losses import ALONE
-from tests.reference.truth import Exact, Truth, truth
+from tests.reference.certify_linear import certify_linear
+from tests.reference.truth import Exact, Truth, truth, ulp_errors
 
 SHAPES = ((240, 2), (96, 10), (12, 1000))
 """Rows and classes; the four styles of targets take turns every three rows."""
@@ -44,22 +45,8 @@ VARIANTS: dict[str, tuple[Options, ...]] = {
 LIMIT = 2.0
 """The worst error of the reference that the suite accepts, in ulp."""
 QUANTITIES = ("value", "gradient", "target gradient")
-ADMITTED = 2.0**-20 * 2.0**-53
-"""What a gradient with soft targets may err by beside its ulp: this much of the terms that cancel in it."""
 READABLE = 6
 """The most numbers that a witness prints."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """The worst error of one quantity of one loss in one regime; ``rows`` prediction/target pairs were measured."""
-
-    loss: str
-    regime: str
-    quantity: str
-    rows: int
-    worst_ulp: float
-    witness: str
 
 
 class Measured(NamedTuple):
@@ -139,13 +126,6 @@ def dense_targets(batch: Batch) -> NDArray[np.float64]:
     return one_hot_targets(batch.target, batch.prediction.shape[-1])
 
 
-def ulp_errors(got: NDArray[np.float64], exact: Exact) -> NDArray[np.float64]:
-    """Return |got - exact| in ulp of the exact number, subnormal ones in units of the smallest subnormal; inf for NaN."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        error = np.abs((got - exact.nearest) / np.spacing(np.abs(exact.nearest)) - exact.remainder)
-    return np.where(got == exact.nearest, np.abs(exact.remainder), np.where(np.isnan(error), np.inf, error))
-
-
 def measure(batch: Batch, exact: Truth, got: Evaluation, semantics: Semantics = MATHEMATICAL) -> Iterator[Measured]:
     """Yield the errors of each quantity.
 
@@ -214,7 +194,8 @@ def witness(batch: Batch, row: int, entry: int) -> str:
 
 def certificate() -> list[Line]:
     """Return all lines, in the order of the losses and their regimes."""
-    return [line for loss in ALONE for regime in regime_names(loss) for line in certify(loss, regime)]
+    alone = [line for loss in ALONE for regime in regime_names(loss) for line in certify(loss, regime)]
+    return [*alone, *certify_linear()]
 
 
 def main() -> None:

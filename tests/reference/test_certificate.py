@@ -20,6 +20,7 @@ from reference.semantics import MATHEMATICAL, Semantics
 from tests.losses import ALONE
 from tests.reference import certify
 from tests.reference.certify import LIMIT, cases_of, quantities_of, regime_names, rows_of
+from tests.reference.certify_linear import certify_linear
 from tests.reference.truth import Exact, truth
 
 QUESTIONS = [(loss, regime) for loss in ALONE for regime in regime_names(loss)]
@@ -85,6 +86,7 @@ def _short(item: object) -> str:
 
 def test_committed_certificate_has_every_line_once():
     expected = [(loss, regime, quantity, rows_of(loss)) for loss, regime in QUESTIONS for quantity in quantities_of(loss)]
+    expected += [(line.loss, line.regime, line.quantity, line.rows) for line in certify_linear()]
     lines = load_certificate()
     assert [(line["loss"], line["regime"], line["quantity"], line["rows"]) for line in lines] == expected, REGENERATE
     assert [line for line in lines if not line["worst_ulp"] <= LIMIT] == []

@@ -1,102 +1,39 @@
 """Linear cross-entropy: against interval arithmetic, against the losses it is made of, and its bounds."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from flint import arb, ctx
 
 from reference.bounds import bound_ratio
 from reference.bounds_linear import linear_bounds
 from reference.evaluate import evaluate
-from reference.linear import LinearEvaluation, linear_cross_entropy
+from reference.linear import linear_cross_entropy
 from reference.losses import Grade
+from tests.reference import certify_linear
+from tests.reference.certify import LIMIT
+from tests.reference.certify_linear import QUANTITIES, cases
 
 SPARSE = "sparse_softmax_cross_entropy_with_logits"
 DTYPES = ("float32", "float64")
-SHAPES = ((12, 2, 1), (8, 10, 8), (6, 50, 32))
-"""Rows, classes and features."""
-PARTS = ("value", "hidden", "weight", "bias")
-ADMITTED = 2.0**-20 * 2.0**-53
-"""What a gradient may err by beside its ulp: this much of the terms that cancel in it."""
-
-
-def regimes(rows: int, classes: int, features: int):
-    """Yield name, hidden states, weight, bias and labels; each strains another term of the bounds."""
-    rng = np.random.default_rng(features)
-    h, w = rng.normal(size=(rows, features)), rng.normal(size=(classes, features)) / np.sqrt(features)
-    b, labels = rng.normal(size=classes), rng.integers(0, classes, rows)
-    towards = w[labels] / (w[labels] ** 2).sum(-1, keepdims=True)
-    yield "normal", h, w, b, labels
-    yield "scale-10", 3 * h, 3 * w, b, labels
-    yield "scale-100", 10 * h, 10 * w, b, labels
-    yield "confident-right", 0.1 * h + towards * rng.uniform(3, 12, (rows, 1)), w, 0 * b, labels
-    yield "confident-wrong", h + towards * rng.uniform(3, 12, (rows, 1)), w, b, (labels + 1) % classes
-    nearly = -h + 1e-3 * rng.normal(size=h.shape)
-    yield "cancelling", np.concatenate([10 * h, 10 * nearly], 1), np.concatenate([w, w], 1), b, labels
-    yield "offset", h, w, b + 1e4, labels
-    yield "tiny", 1e-6 * h, 1e-6 * w, 0 * b, labels
-
-
-def cases(dtype: str):
-    for shape in SHAPES:
-        for name, h, w, b, labels in regimes(*shape):
-            yield name, *(part.astype(dtype) for part in (h, w, b)), labels
-
-
-def truth(h, w, b, labels, c) -> tuple[LinearEvaluation, LinearEvaluation]:
-    """Return the truth from intervals at 300 bits, and the sums of the magnitudes of the terms."""
-    before, ctx.prec = ctx.prec, 300
-    try:
-        rows, classes, features = len(h), len(w), len(h[0])
-        hs, ws, bs = ([[arb(float(x)) for x in row] for row in part] for part in (h, w, [b]))
-        values, logits, slopes = [], [], []
-        for i in range(rows):
-            x = [sum((hs[i][f] * ws[k][f] for f in range(features)), bs[0][k]) for k in range(classes)]
-            exponentials = [y.exp() for y in x]
-            whole = sum(exponentials, arb(0))
-            values.append(whole.log() - x[labels[i]])
-            logits.append(x)
-            slopes.append([arb(float(c[i])) * (e / whole - (k == labels[i])) for k, e in enumerate(exponentials)])
-
-        def products(left, right, size):
-            terms = [[[a * y for a, y in zip(row, column, strict=True)] for column in right] for row in left]
-            return np.array([[float(size(t)) for t in row] for row in terms])
-
-        backward = [list(column) for column in zip(*slopes, strict=True)]
-        of_w, of_h = ([list(column) for column in zip(*part, strict=True)] for part in (ws, hs))
-        results = []
-        for size in (lambda t: sum(t, arb(0)), lambda t: sum((abs(y) for y in t), arb(0))):
-            gradients = (
-                products(slopes, of_w, size),
-                products(backward, of_h, size),
-                products(backward, [[arb(1)] * rows], size),
-            )
-            results.append(
-                LinearEvaluation(
-                    np.array([float(v) for v in values]),
-                    gradients[0],
-                    gradients[1],
-                    gradients[2][:, 0],
-                    np.array([[float(y) for y in row] for row in logits]),
-                )
-            )
-        return results[0], results[1]
-    finally:
-        ctx.prec = before
+PARTS = tuple(QUANTITIES)
 
 
 def test_it_is_certified_against_interval_arithmetic():
-    worst = dict.fromkeys(PARTS, 0.0)
-    for _, h, w, b, labels in cases("float64"):
-        c = np.random.default_rng(1).uniform(0.5, 2, len(h))
-        exact, terms = truth(h, w, b, labels, c)
-        got = linear_cross_entropy(h, w, b, labels, cotangent=c)
-        for part in PARTS:
-            scale = np.spacing(np.abs(getattr(exact, part)))
-            if part != "value":
-                scale = scale + ADMITTED * getattr(terms, part)
-            worst[part] = max(worst[part], float((np.abs(getattr(got, part) - getattr(exact, part)) / scale).max()))
-    print(worst)
-    assert max(worst.values()) <= 2
+    lines = list(certify_linear.certify_linear())
+    assert {line.quantity for line in lines} == set(QUANTITIES.values()) and {line.rows for line in lines} == {26}
+    assert [line for line in lines if not line.worst_ulp <= LIMIT] == []
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_is_4e_16_too_large_fails(part: str, monkeypatch: pytest.MonkeyPatch):
+    def off(*arguments, **options):
+        got = linear_cross_entropy(*arguments, **options)
+        return dataclasses.replace(got, **{part: getattr(got, part) * (1 + 4e-16)})
+
+    monkeypatch.setattr(certify_linear, "linear_cross_entropy", off)
+    failing = {line.quantity for line in certify_linear.certify_linear() if line.worst_ulp > LIMIT}
+    assert failing == {QUANTITIES[part]}
 
 
 def test_plain_float64_is_close_enough_to_judge_float32():

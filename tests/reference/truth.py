@@ -76,18 +76,26 @@ def truth(
     and logits are finite or -inf. Of the options those count that the formula of a loss has, not those that weigh rows.
     """
     formula = _ROWS.get(loss) or partial(_ROWS_WITH_OPTIONS[loss], options)
-    for bits in PRECISIONS:
-        with _bits(bits):
+    for precision in PRECISIONS:
+        with bits(precision):
             row = formula([arb(x) for x in prediction], [arb(t) for t in targets], semantics)
             if all(_is_known(number) for numbers in row[:3] for number in numbers):
-                value, gradient, target_gradient = (_nearest(numbers) for numbers in row[:3])
+                value, gradient, target_gradient = (nearest(numbers) for numbers in row[:3])
                 scales = (row.cancelling, row.value_cancelling or [arb(0)], row.target_cancelling or [arb(0)])
                 return Truth(value, gradient, target_gradient, *(np.array([float(number) for number in s]) for s in scales))
     raise ArithmeticError(f"{loss}: {PRECISIONS[-1]} bits do not settle the row {list(prediction)}, {list(targets)}")
 
 
+def ulp_errors(got: NDArray[np.float64], exact: Exact) -> NDArray[np.float64]:
+    """Return |got - exact| in ulp of the exact number, subnormal ones in units of the smallest subnormal; inf for NaN."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs((got - exact.nearest) / np.spacing(np.abs(exact.nearest)) - exact.remainder)
+    return np.where(got == exact.nearest, np.abs(exact.remainder), np.where(np.isnan(error), np.inf, error))
+
+
 @contextmanager
-def _bits(count: int) -> Iterator[None]:
+def bits(count: int) -> Iterator[None]:
+    """Compute with so many bits."""
     before, ctx.prec = ctx.prec, count
     try:
         yield
@@ -99,11 +107,12 @@ def _is_known(number: arb) -> bool:
     return number == INFINITY or number == -INFINITY or number.rel_accuracy_bits() > RELATIVE_BITS or number.rad() < NEGLIGIBLE
 
 
-def _nearest(numbers: list[arb]) -> Exact:
-    nearest = np.array([_rounded(number) for number in numbers])
-    ulp = np.spacing(np.abs(nearest))
-    left = [float((n - arb(f)) / arb(u)) if np.isfinite(f) else 0.0 for n, f, u in zip(numbers, nearest, ulp, strict=True)]
-    return Exact(nearest, np.array(left))
+def nearest(numbers: list[arb]) -> Exact:
+    """Return intervals as the numbers nearest to them, and what is left."""
+    closest = np.array([_rounded(number) for number in numbers])
+    ulp = np.spacing(np.abs(closest))
+    left = [float((n - arb(f)) / arb(u)) if np.isfinite(f) else 0.0 for n, f, u in zip(numbers, closest, ulp, strict=True)]
+    return Exact(closest, np.array(left))
 
 
 def _rounded(number: arb) -> float:

@@ -279,7 +279,7 @@ def make_misuse(outcome: MisuseOutcome = "silently wrong", **changes: object) ->
 
 def make_footer(records: int, **changes: object) -> Footer:
     """Return the footer of a run that ended."""
-    footer = Footer(records, True, [], [], 4096 * records, 31.2, 4.1, 20.5, 58.0)
+    footer = Footer(records, True, [], [], 4096 * records, 3.2, 31.2, 4.1, 20.5, 58.0)
     return replace(footer, **changes)
 
 
