@@ -13,7 +13,7 @@ from conformance.expectations import kinds_of
 from conformance.judging import Judgement
 from conformance.trial import Trial
 from reference.losses import Loss
-from reference.options import one_hot_targets, rows_of
+from reference.options import classes_of, one_hot_targets, rows_of
 
 FEW = 64
 """A batch of more numbers than this is not rounded: nobody reads it."""
@@ -91,26 +91,39 @@ def _fewer_classes(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
     """Yield the first row with two classes, with three, with more; then all classes but the label equal."""
     batch = judgement.batch
     classes = batch.prediction.shape[-1]
-    if batch.rows != 1 or classes < 2 or batch.options.given or loss.parameters:
+    # An ignored class would be another one among fewer.
+    if batch.rows != 1 or classes < 2 or loss.parameters or "ignore_index" in batch.options.given:
         return
-    row = batch.prediction[0].astype(np.float64)
     if not loss.has_classes:
-        for column in _worst_columns(judgement):
-            yield _with(batch, row[[column]], batch.target[0][[column]])
+        for column in _worst_columns(judgement)[:4]:
+            yield _of_classes(batch, [column], batch.target[..., [column]])
         return
-    label = int(batch.labels[0])
+    row, label = batch.prediction[0].astype(np.float64), int(batch.labels[0])
     if not 0 <= label < classes:
-        return  # a label out of range is out of range of fewer classes too
-    if classes > 2 and loss.prediction == "probability":
-        yield _labelled(loss, batch, np.array([row[label], 1 - row[label]]), 0)
-    order = [label, *[int(k) for k in np.argsort(-row, kind="stable") if k != label]]
+        yield _of_classes(batch, [0, 1], np.minimum(batch.target, 2))
+        return
+    if classes > 2 and loss.prediction == "probability" and not batch.options.given:
+        yield _labelled(loss, _of_classes(batch, [0, 1], batch.target), np.array([row[label], 1 - row[label]]), 0)
+    orders = [np.lexsort((-row, np.isfinite(row))).tolist(), _worst_columns(judgement)]
     count = 2
     while count < classes:
-        kept = sorted(order[:count])
-        yield _labelled(loss, batch, row[kept], kept.index(label))
+        for order in orders:
+            kept = sorted([label, *[column for column in order if column != label][: count - 1]])
+            yield _labelled(loss, _of_classes(batch, kept, batch.target), row[kept], kept.index(label))
         count = count + 1 if count < 3 else count * 8
     level = np.where(np.arange(classes) == label, row, np.median(np.delete(row, label)))
     yield _labelled(loss, batch, level, label)
+
+
+def _of_classes(batch: Batch, columns: list[int], target: NDArray) -> Batch:
+    """Return some columns of a batch, with another target."""
+    return replace(
+        batch,
+        id=_reduced(batch.id),
+        prediction=lay_out(batch.prediction[:, columns], "rowwise"),
+        target=lay_out(target, "rowwise"),
+        options=classes_of(batch.options, columns),
+    )
 
 
 def _reduced(case: str) -> str:
@@ -120,14 +133,14 @@ def _reduced(case: str) -> str:
 def _worst_columns(judgement: Judgement) -> list[int]:
     """Return the columns of the first row by the size of their error."""
     if isinstance(judgement.got, str) or isinstance(judgement.expected, str) or judgement.got.ndim < 2:
-        return list(range(min(4, judgement.batch.prediction.shape[-1])))
+        return list(range(judgement.batch.prediction.shape[-1]))
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.abs(judgement.got[0] - judgement.expected[0]) / (np.abs(judgement.expected[0]) + 1e-300)
-    return [int(k) for k in np.argsort(-np.where(np.isnan(error), np.inf, error))[:4]]
+    return [int(k) for k in np.argsort(-np.where(np.isnan(error), np.inf, error), kind="stable")]
 
 
 def _labelled(loss: Loss, batch: Batch, row: NDArray, label: int) -> Batch:
-    """Return a one-row batch with a hard target."""
+    """Return the batch with one row, and a hard target."""
     target = np.array([label]) if loss.target == "index" else one_hot_targets(np.array([label]), len(row))
     return replace(
         batch,
@@ -136,15 +149,6 @@ def _labelled(loss: Loss, batch: Batch, row: NDArray, label: int) -> Batch:
         target=lay_out(target.astype(batch.target.dtype), "rowwise"),
         labels=np.array([label]),
         regimes=batch.regimes[:1],
-    )
-
-
-def _with(batch: Batch, row: NDArray, target: NDArray) -> Batch:
-    return replace(
-        batch,
-        id=_reduced(batch.id),
-        prediction=lay_out(row[None].astype(batch.dtype), "rowwise"),
-        target=lay_out(target[None].astype(batch.target.dtype), "rowwise"),
     )
 
 

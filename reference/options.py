@@ -181,6 +181,15 @@ def rows_of(options: Options, rows: NDArray | list[int]) -> Options:
     return Options(**given)
 
 
+def classes_of(options: Options, columns: NDArray | list[int]) -> Options:
+    """Return the options of some of the classes of a batch; what is the same for all classes stays."""
+    given = dict(options.given)
+    for name in ("class_weight", "where", "pos_weight"):
+        if name in given and np.ndim(given[name]) and np.shape(given[name])[-1] > 1:
+            given[name] = given[name][..., columns]
+    return Options(**given)
+
+
 def check(spec: Loss, x: Array, options: Options) -> None:
     """Refuse an option that the loss does not have, or one of the wrong shape.
 
