@@ -74,6 +74,10 @@ class Framework(Protocol):
         """The dtypes that a binding is run in, by NumPy's names."""
 
     @property
+    def keeps_answers(self) -> bool:
+        """Whether calls cost so much more than to judge them that an answer is kept for other questions too."""
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """The environment variables that the library needs when it is imported; a reproducer sets them first."""
 

@@ -45,7 +45,8 @@ def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None, pa
     """
     jax.config.update("jax_enable_x64", True)  # without it float64 arrays become float32; float32 ones stay as they are
     is_soft = np.issubdtype(target.dtype, np.floating)
-    arrays, parameters = dict(arrays or {}), dict(parameters or {})
+    prediction, target = jax.numpy.asarray(prediction), jax.numpy.asarray(target)
+    arrays, parameters = ({k: jax.numpy.asarray(array) for k, array in (given or {}).items()} for given in (arrays, parameters))
     if cotangent is None:
         value = jax.eval_shape(loss, prediction, target, **arrays, **parameters)
         cotangent = np.ones(value.shape, prediction.dtype)
@@ -67,6 +68,7 @@ class Jax:
     packages = ("jax", "jaxlib", "optax", "numpy")
     modes = ("jit", "eager")
     dtypes = ("float32", "float64")
+    keeps_answers = True
     environment: Mapping[str, str] = {}
     value_and_gradient = staticmethod(value_and_gradient)
     mode_arguments: Mapping[str, str] = {"eager": "jit=lambda function: function"}

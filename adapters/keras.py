@@ -46,9 +46,11 @@ class Keras:
 
     name = f"keras-{_backend}"
     packages = ("keras", *_runner.packages)
-    modes = _runner.modes
+    # A loss that is called by itself runs op by op on JAX; what a model compiles has a mode of its own.
+    modes = _runner.modes[::-1]
     # The floatx of Keras, and float64 where it costs little: what Keras itself does with a dtype shows on one backend.
     dtypes = _runner.dtypes if _backend == "torch" else ("float32",)
+    keeps_answers = _runner.keeps_answers
     environment: Mapping[str, str] = {"KERAS_BACKEND": _backend, **({"JAX_ENABLE_X64": "1"} if _backend == "jax" else {})}
 
     @property

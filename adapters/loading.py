@@ -20,7 +20,18 @@ KERAS = {f"keras-{backend}": backend for backend in ("tensorflow", "jax", "torch
 REQUIREMENTS = {name: f"-r requirements/{name}.txt" for name in ("pytorch", "tensorflow", "jax", *KERAS)}
 """The adapters that come with the suite, and what to install for each."""
 
-MEMBERS = ("name", "packages", "modes", "dtypes", "environment", "value_and_gradient", "mode_arguments", "devices", "run")
+MEMBERS = (
+    "name",
+    "packages",
+    "modes",
+    "dtypes",
+    "keeps_answers",
+    "environment",
+    "value_and_gradient",
+    "mode_arguments",
+    "devices",
+    "run",
+)
 """What a framework must have."""
 
 

@@ -39,6 +39,7 @@ class _PyTorch:
     packages = ("torch", "numpy")
     modes = ("eager",)
     dtypes = ("float32", "float64")
+    keeps_answers = False
     environment: Mapping[str, str] = {}
     value_and_gradient = staticmethod(value_and_gradient)
     mode_arguments: Mapping[str, str] = {}

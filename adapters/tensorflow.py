@@ -54,6 +54,7 @@ class TensorFlow:
     packages = (_distribution(), "keras", "numpy")
     modes = ("eager",)
     dtypes = ("float32", "float64")
+    keeps_answers = True
     environment: Mapping[str, str] = {"KERAS_BACKEND": "tensorflow"}
     value_and_gradient = staticmethod(value_and_gradient)
     mode_arguments: Mapping[str, str] = {}

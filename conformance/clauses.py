@@ -1,7 +1,7 @@
 """The clauses: the numbered sentences of the specification, each with its property and the batches it is asked on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,9 @@ from conformance.profiles import LONG, MOST_CLASSES, SMALL, SQUARE, TEN, WIDE, P
 from conformance.properties import accuracy, dtypes, forms, interface, linear, options, relations, special_values
 from conformance.properties.relations import ONE_HOT_PAIRS
 from conformance.regimes import MASKED, regimes_for
-from conformance.settings import SETTINGS
+from conformance.settings import SETTINGS, settings_of
 from conformance.trial import Trial
-from reference.losses import FOUNDING_TABLE, LOSSES, Loss
+from reference.losses import DTYPES, FOUNDING_TABLE, LOSSES, Loss
 from reference.options import OPTIONS
 
 Property = Callable[[Trial, Batch], list[Judgement]]
@@ -37,8 +37,8 @@ class Clause:
     ``of_reduced`` marks those that ask for no losses without reduction, ``in_one_dtype`` those about what a call does
     around the numbers of the prediction: they are asked in its first dtype alone. ``of_parameters`` marks those about losses
     that have parameters beside the prediction; the others are about losses that have none. ``of_whole`` marks those that speak
-    of a batch as a whole: no smaller one shows what they find. ``in_every_mode`` marks those that are asked in the other modes
-    of a framework too, as a sample: a compiler may simplify what makes a NaN.
+    of a batch as a whole: no smaller one shows what they find. ``sample`` are the batches that a clause is asked on in the
+    other modes of a framework, None where it is not: a compiler may simplify what makes a NaN.
     """
 
     number: int
@@ -58,7 +58,7 @@ class Clause:
     in_one_dtype: bool = False
     of_parameters: bool = False
     of_whole: bool = False
-    in_every_mode: bool = False
+    sample: Inputs | None = None
 
     @property
     def sentence(self) -> str:
@@ -78,6 +78,11 @@ class Clause:
     def id(self, loss: str) -> str:
         """The clause of one loss: "SPARSE-4"."""
         return f"{LOSSES[loss].prefix}-{self.number}"
+
+    def sampled(self) -> "Clause":
+        """Return the clause as it is asked in the other modes."""
+        assert self.sample is not None
+        return replace(self, inputs=self.sample)
 
 
 def _cases(loss: Loss, dtype: str, profile: Profile) -> list[Case]:
@@ -106,6 +111,10 @@ def _masked(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
     """Return the tables of masked classes, and on logits a drawn batch of them."""
     drawn = [fill(Case(loss.name, *TEN, "rowwise", (MASKED.name,), "0" * 16), dtype)] if loss.prediction == "logit" else []
     return [*tables.masked_classes(loss, dtype), *drawn]
+
+
+def _first_masked(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    return tables.masked_classes(loss, dtype)[:1]
 
 
 def _smooth(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
@@ -159,10 +168,15 @@ def _has_reduction(binding: Binding) -> str:
 
 
 def _alone(option: str) -> Inputs:
-    """Return the cases in which one option is given, and no other."""
+    """Return the cases in which one option is given, and no other.
+
+    An option that is a number has all its values in float32, and the second one in float64: the first is often the default,
+    which other clauses ask, and each value is a program of its own to a compiler.
+    """
 
     def inputs(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
-        batches = (fill(case, dtype) for case in option_cases(loss.name))
+        cases = [case for case in option_cases(loss.name) if dtype == DTYPES[0] or _has_numbers(case, 1)]
+        batches = (fill(case, dtype) for case in cases)
         return [batch for batch in batches if set(batch.options.given) == {option}]
 
     return inputs
@@ -183,6 +197,16 @@ def _is_pair(case: Case) -> bool:
 
 def _is_neutral(case: Case) -> bool:
     return all(SETTINGS[name].neutral for name in case.settings)
+
+
+def _has_numbers(case: Case, which: int) -> bool:
+    """Tell whether the options that are numbers have the first of their values, or the second."""
+    chosen = [SETTINGS[name] for name in case.settings if SETTINGS[name].option in NUMBERS and name not in OTHER_TARGETS]
+    return all(setting is settings_of(setting.option)[which] for setting in chosen)
+
+
+def _has_first_numbers(case: Case) -> bool:
+    return _has_numbers(case, 0)
 
 
 def _drops_rows(case: Case) -> bool:
@@ -206,12 +230,15 @@ def _is_single_form(binding: Binding) -> bool:
 
 
 def _in_one_shape(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
-    """Return the drawn cases and those under options of one shape: a compiled model is a program for each."""
-    return [*_few(TEN)(loss, dtype, profile), *_under()(loss, dtype, profile)]
+    """Return the drawn cases and those under options of one shape: a compiled model is a program for each.
+
+    Of the options that a model hands on to its loss one value is asked: what they mean is asked of the loss.
+    """
+    return [*_few(TEN)(loss, dtype, profile), *_under(_has_first_numbers)(loss, dtype, profile)]
 
 
 def _plain_and_optional(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
-    return [*_ordinary(loss, dtype, profile), *_under()(loss, dtype, profile)]
+    return [*_ordinary(loss, dtype, profile), *_under(_has_first_numbers)(loss, dtype, profile)]
 
 
 def _of_parameters(number: int, title: str, ask: Property, inputs: Inputs, **more: Any) -> Clause:
@@ -235,6 +262,12 @@ def _option(number: int, option: str) -> Clause:
 
 GIVEN = tuple(name for name in OPTIONS if name != "reduction")
 """The options that cases give a value."""
+
+NUMBERS = ("ignore_index", "label_smoothing", "alpha", "gamma", "epsilon", "q", "soft_cap", "z_loss")
+"""The options that are one number."""
+
+OTHER_TARGETS = ("ignore_index=all", "ignore_index=absent")
+"""The settings that differ from the first of their option in the targets, not in the number."""
 
 DROPPING = ("mask", "ignore_index")
 """The options that take rows away."""
@@ -263,7 +296,7 @@ CLAUSES: tuple[Clause, ...] = (
         founding=True,
     ),
     Clause(7, "stability", accuracy.finite, _drawn),
-    Clause(8, "masked class", special_values.masked_classes, _masked, applies=_classes, founding=True, in_every_mode=True),
+    Clause(8, "masked class", special_values.masked_classes, _masked, applies=_classes, founding=True, sample=_first_masked),
     Clause(9, "masked label", special_values.masked_labels, _table(tables.masked_labels), applies=_classes, founding=True),
     Clause(10, "NaN", special_values.not_numbers, _table(tables.not_numbers)),
     Clause(11, "infinite logit", special_values.infinite_logits, _table(tables.infinities), applies=_logits, founding=True),

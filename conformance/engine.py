@@ -53,12 +53,11 @@ def questions(adapter: Adapter, *, loss: str = "", question: str = "") -> list[Q
         modes = (binding.mode,) if binding.mode else framework.modes
         dtypes = binding.dtypes or framework.dtypes
         found += [
-            Question(binding, mode, dtype, clause)
+            Question(binding, mode, dtype, clause if mode == modes[0] else clause.sampled())
             for mode in modes
             for dtype in dtypes
             for clause in clauses_of(binding)
-            if (dtype == dtypes[0] or not clause.in_one_dtype)
-            and (mode == modes[0] or (clause.in_every_mode and dtype == dtypes[0]))
+            if (dtype == dtypes[0] or not clause.in_one_dtype) and (mode == modes[0] or (clause.sample and dtype == dtypes[0]))
         ]
     return [q for q in found if loss in ("", q.binding.loss) and question in ("", q.id)]
 

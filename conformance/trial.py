@@ -1,7 +1,7 @@
 """A trial: one binding in one mode and dtype, asked for outcomes, beside what the reference expects of it."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -74,6 +74,9 @@ TALLY = Tally()
 """The tally of this process."""
 
 
+_NO_GRADE = Grade("", "")
+
+
 @dataclass(frozen=True)
 class Trial:
     """One binding under question.
@@ -89,7 +92,7 @@ class Trial:
     device: str
     siblings: tuple[Binding, ...] = ()
     semantics: Semantics = MATHEMATICAL
-    grade: Grade = field(default=Grade("", ""))
+    grade: Grade = _NO_GRADE
 
     @property
     def loss(self) -> Loss:
@@ -148,8 +151,11 @@ class Trial:
         return Answer(call, outcome, self.precision)
 
     def ask(self, batch: Batch, *, reduction: str = "none") -> Answer:
-        """Run the binding on a batch, under its options."""
-        return self.call(batch.prediction, batch.target, reduction=reduction, options=batch.options)
+        """Run the binding on a batch, under its options, or return what it answered before where the framework keeps that."""
+        if not self.framework.keeps_answers:
+            return self.call(batch.prediction, batch.target, reduction=reduction, options=batch.options)
+        asked = replace(self, siblings=(), semantics=MATHEMATICAL, grade=_NO_GRADE)
+        return replace(_kept(asked, batch, reduction), precision=self.precision)
 
     def expect(self, batch: Batch) -> Expected:
         """Return what the reference expects of a batch; computed once for all bindings that share it.
@@ -158,6 +164,11 @@ class Trial:
             IndexError: a label out of range, where the semantics says that it is an error.
         """
         return _expect(batch, _relevant(self.loss, self.semantics), self.grade, self.precision)
+
+
+@lru_cache(maxsize=256)
+def _kept(trial: Trial, batch: Batch, reduction: str) -> Answer:
+    return trial.call(batch.prediction, batch.target, reduction=reduction, options=batch.options)
 
 
 @lru_cache(maxsize=1024)

@@ -11,8 +11,9 @@ from conformance import trial
 from conformance.cases import draw_cases
 from conformance.engine import questions
 from conformance.expectations import Observed
-from conformance.profiles import PROFILES
+from conformance.profiles import PROFILES, SMALL
 from reference.bounds import Bounds, error_bounds
+from reference.losses import LOSSES
 from reference.semantics import Semantics
 from tests.conformance import asking
 from tests.conformance.asking import LOSS, answers, ask, expectation
@@ -43,7 +44,7 @@ class InTwoModes(Tiny):
 def asked_in(binding: Binding) -> set[tuple[str, str, bool, bool]]:
     """Return the modes and dtypes of the questions, with what their clauses say of both."""
     asked = questions(Adapter("modes", "modes", InTwoModes(), (binding,)))
-    return {(q.mode, q.dtype, q.clause.in_every_mode, q.clause.in_one_dtype) for q in asked}
+    return {(q.mode, q.dtype, q.clause.sample is not None, q.clause.in_one_dtype) for q in asked}
 
 
 def test_other_modes_and_dtypes_are_asked_what_means_something_there() -> None:
@@ -52,6 +53,12 @@ def test_other_modes_and_dtypes_are_asked_what_means_something_there() -> None:
         *(("eager", "float64", *marks) for marks in ((True, False), (False, False))),
         ("other", "float32", True, False),
     }
+
+
+def test_a_sample_is_of_fewer_batches() -> None:
+    asked = questions(Adapter("modes", "modes", InTwoModes(), (asking.sound,)))
+    batches = {q.mode: q.clause.inputs(LOSSES[LOSS], q.dtype, PROFILES["quick"]) for q in asked if q.clause.sample}
+    assert [batch.rows for batch in batches["other"]] == [SMALL[0]] == [batch.rows for batch in batches["eager"]][:1]
 
 
 def test_a_binding_is_asked_in_the_dtypes_that_it_names() -> None:

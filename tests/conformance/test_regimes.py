@@ -166,6 +166,8 @@ def test_masked_comes_on_request_only() -> None:
 class NumPy:
     """As much of a framework as a value takes: a loss of NumPy arrays, rounded to the dtype of its prediction."""
 
+    keeps_answers = False
+
     def run(self, loss: Callable[..., NDArray], call: Call, *, key: object, mode: str, device: str) -> Outcome:
         with np.errstate(over="ignore", under="ignore"):
             value = loss(call.prediction, call.target, **call.parameters).astype(call.prediction.dtype)

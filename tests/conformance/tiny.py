@@ -22,6 +22,7 @@ class Tiny:
     packages = ("numpy",)
     modes: tuple[str, ...] = ("eager",)
     dtypes: tuple[str, ...] = ("float32",)
+    keeps_answers = True
     environment: Mapping[str, str] = {}
     mode_arguments: Mapping[str, str] = {}
     value_and_gradient = staticmethod(value_and_gradient)
