@@ -405,6 +405,15 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(
         58, "forms agree", forms.forms_agree, _plain_and_optional, asked=_is_single_form, of_reduced=True, in_one_dtype=True
     ),
+    Clause(
+        59,
+        "dropped rows in means",
+        forms.dropped_alone,
+        _under(_drops_rows, _has_first_numbers),
+        asked=lambda binding: _is_reduced(binding) and bool(set(binding.options) & set(DROPPING)),
+        of_reduced=True,
+        in_one_dtype=True,
+    ),
     _of_parameters(60, "linear value", linear.losses, _drawn),
     _of_parameters(61, "linear gradients", linear.gradients, _drawn),
     _of_parameters(62, "linear reductions", linear.reductions, _few(TEN), needs=_has_reduction),

@@ -25,7 +25,7 @@ def label_dtypes(trial: Trial, batch: Batch) -> list[Judgement]:
     }
     judgements = []
     for dtype in LABEL_DTYPES:
-        answer = trial.call(batch.prediction, batch.target.astype(dtype))
+        answer = trial.ask(replace(batch, target=batch.target.astype(dtype)))
         if dtype in accepted[trial.semantics.label_dtype]:
             judgements += _as_usual(trial, batch, answer, f"for {dtype} labels")
         else:
@@ -35,7 +35,7 @@ def label_dtypes(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def label_column(trial: Trial, batch: Batch) -> list[Judgement]:
     """Labels of shape (rows, 1) are an error; the semantics may say that they count as (rows,)."""
-    answer = trial.call(batch.prediction, batch.target[:, None].copy())
+    answer = trial.ask(replace(batch, target=batch.target[:, None].copy()))
     if trial.semantics.label_column == "error":
         return [_error(batch, answer, "value for a column of labels")]
     value, expected = answer.outcome.value, trial.expect(batch)
@@ -56,7 +56,7 @@ def target_dtypes(trial: Trial, batch: Batch) -> list[Judgement]:
         exact[:, 0] += 1 - exact.sum(-1)
     judgements = []
     for dtype in TARGET_DTYPES:
-        answer = trial.call(batch.prediction, exact.astype(dtype))
+        answer = trial.ask(replace(batch, target=exact.astype(dtype)))
         if dtype == trial.dtype or trial.semantics.mixed_dtype == "value":
             as_given = replace(batch, target=exact.astype(batch.dtype))
             judgements += _as_usual(trial, as_given, answer, f"for {dtype} targets")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from adapters.binding import Binding
 from conformance.cases import Batch
 from conformance.judging import Judgement, agree, compare
-from conformance.properties.options import expect_reduced
+from conformance.properties.options import expect_reduced, poisoned
 from conformance.properties.relations import with_arrays
 from conformance.trial import Answer, Trial, float64
 from reference.precision import PRECISIONS
@@ -35,6 +35,11 @@ def reduced_alone(trial: Trial, batch: Batch) -> list[Judgement]:
         if _has_gradient(trial, answer) and not np.isnan(value):
             judgements.append(compare(batch, answer, "gradient", gradient, slack, name=f"gradient under {reduction}"))
     return judgements
+
+
+def dropped_alone(trial: Trial, batch: Batch) -> list[Judgement]:
+    """In a mean that is given alone masked and ignored rows add nothing, whatever they hold."""
+    return reduced_alone(trial, poisoned(trial, batch)) if _takes(trial.binding, batch) else []
 
 
 def forms_agree(trial: Trial, batch: Batch) -> list[Judgement]:

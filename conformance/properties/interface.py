@@ -81,7 +81,7 @@ def shape_and_dtype(trial: Trial, batch: Batch) -> list[Judgement]:
         _described(batch, answer, "gradient", f"{trial.dtype} {batch.prediction.shape}"),
     ]
     for reduction in ("sum", "mean") if "reduction" in trial.binding.options else ():
-        reduced = trial.call(batch.prediction, batch.target, reduction=reduction)
+        reduced = trial.ask(batch, reduction=reduction)
         narrow = reduction == "mean" and trial.semantics.computation_dtype == "float32_mean"
         dtype = "float32" if narrow else trial.value_dtype
         judgements.append(_described(batch, reduced, "value", f"{dtype} ()", under=f" under {reduction}"))

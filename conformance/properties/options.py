@@ -45,12 +45,17 @@ def whatever_they_hold(trial: Trial, batch: Batch) -> list[Judgement]:
     """Masked and ignored rows add nothing and have a gradient of 0, whatever they hold: it is as if they were not there."""
     if not set(batch.options.given) <= set(trial.binding.options):
         return []
+    return under_options(trial, poisoned(trial, batch))
+
+
+def poisoned(trial: Trial, batch: Batch) -> Batch:
+    """Return a batch with NaN, and on logits infinities too, in the rows that its options drop."""
     kept = trial.expect(batch).truth.kept
-    assert kept is not None  # the cases of this clause all drop rows
+    assert kept is not None  # this is asked of cases that drop rows
     kinds = [np.nan, np.inf, -np.inf] if trial.loss.prediction == "logit" else [np.nan]
     poison = np.resize(kinds, batch.rows)
     prediction = np.where(kept[:, None], batch.prediction, poison[:, None]).astype(batch.dtype)
-    return under_options(trial, replace(batch, prediction=lay_out(prediction, "rowwise")))
+    return replace(batch, prediction=lay_out(prediction, "rowwise"))
 
 
 def neutral(trial: Trial, batch: Batch) -> list[Judgement]:

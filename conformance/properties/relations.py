@@ -88,7 +88,7 @@ def shift(trial: Trial, batch: Batch) -> list[Judgement]:
         value=np.maximum(here.bounds.value, there.bounds.value),
         gradient=np.maximum(here.bounds.gradient, there.bounds.gradient),
     )
-    return both_agree(batch, trial.call(moved, batch.target), trial.ask(batch), replace(here, bounds=wider))
+    return both_agree(batch, trial.ask(replace(batch, prediction=moved)), trial.ask(batch), replace(here, bounds=wider))
 
 
 def permute_classes(trial: Trial, batch: Batch) -> list[Judgement]:
@@ -97,7 +97,8 @@ def permute_classes(trial: Trial, batch: Batch) -> list[Judgement]:
     order = np.roll(np.arange(classes)[::-1], classes // 3)
     back = np.argsort(order)
     target = back[batch.target] if trial.loss.target == "index" else batch.target[:, order]
-    changed = trial.call(lay_out(batch.prediction[:, order], "rowwise"), lay_out(target, "rowwise"))
+    prediction = lay_out(batch.prediction[:, order], "rowwise")
+    changed = trial.ask(replace(batch, prediction=prediction, target=lay_out(target, "rowwise")))
     value, gradient = changed.outcome.value, changed.outcome.gradient
     if value is not None and value.shape == batch.prediction.shape:
         value = value[:, back]
@@ -111,7 +112,7 @@ def independent_rows(trial: Trial, batch: Batch) -> list[Judgement]:
     replaced = np.arange(batch.rows) % 3 == 1
     nasty = {"logit": NASTY, "probability": 1.0, "log-probability": -NASTY}[trial.loss.prediction]
     prediction[replaced] = np.where(np.arange(prediction.shape[-1]) % 2 == 0, nasty, nasty / 2).astype(batch.dtype)
-    changed = trial.call(lay_out(prediction, "rowwise"), lay_out(target, "rowwise"))
+    changed = trial.ask(replace(batch, prediction=lay_out(prediction, "rowwise"), target=lay_out(target, "rowwise")))
     turned = [
         None if array is None or array.ndim == 0 else array[::-1] for array in (changed.outcome.value, changed.outcome.gradient)
     ]

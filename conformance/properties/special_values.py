@@ -66,7 +66,7 @@ def not_numbers(trial: Trial, batch: Batch) -> list[Judgement]:
         gradient = replace(gradient, ratio=np.where(np.isnan(batch.prediction).any(-1), 0.0, gradient.ratio))
     judgements = [value, gradient]
     for reduction in REDUCTIONS if "reduction" in trial.binding.options else ():
-        answer = trial.call(batch.prediction, batch.target, reduction=reduction)
+        answer = trial.ask(batch, reduction=reduction)
         nan, none = np.array(np.nan), np.zeros(())
         judgements.append(compare(batch, answer, "value", nan, none, name=f"value under {reduction}"))
     return judgements
@@ -89,7 +89,7 @@ def empty_batch(trial: Trial, batch: Batch) -> list[Judgement]:
     wanted = {"none": trial.expect(batch).truth.value, "sum": total, "mean": mean}
     judgements = []
     for reduction in wanted if "reduction" in trial.binding.options else ("none",):
-        answer = trial.call(batch.prediction, batch.target, reduction=reduction)
+        answer = trial.ask(batch, reduction=reduction)
         truth = wanted[reduction]
         judgements.append(compare(batch, answer, "value", truth, np.zeros_like(truth), name=f"value under {reduction}"))
         if not answer.outcome.error:

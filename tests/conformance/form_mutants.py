@@ -108,6 +108,13 @@ def weights_twice(logits, targets, **given):
     return softmax_loss(logits, targets, "mean", given, replace(SOUND, rows=rows))
 
 
+@softmax_mean(api="mutant: masked losses times 0")
+def masked_times_zero(logits, targets, **given):
+    """The losses of masked rows are multiplied by 0, whatever they hold."""
+    mean, mask = softmax_loss(logits, targets, "mean", given), given.get("mask")
+    return mean if mask is None else mean + (0 * softmax_loss(logits, targets, "none", {})[~mask]).sum()
+
+
 @sigmoid_mean(api="mutant: mean over the rows of sums")
 def mean_of_row_sums(logits, targets, **given):
     """The outcomes of a row are summed, and the sums averaged."""
