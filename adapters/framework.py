@@ -83,11 +83,11 @@ class Framework(Protocol):
 
     @property
     def value_and_gradient(self) -> Callable[..., tuple[Any, ...]]:
-        """The plain function that runs a loss in the first mode; a reproducer prints its source."""
+        """The plain function that runs a loss; a reproducer prints its source."""
 
     @property
     def mode_arguments(self) -> Mapping[str, str]:
-        """The further arguments, as text, with which that function runs a loss in the other modes, by the mode."""
+        """The further arguments, as text, with which that function runs a loss, by the mode; a mode may need none."""
 
     def devices(self) -> Mapping[str, str]:
         """Return the devices that this machine has, by the name `--device` takes, with a description each."""

@@ -76,7 +76,7 @@ def _fewest(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
 
 
 def _fewer_rows(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
-    """Yield the witness row alone, then the first rows of the batch, twice as many each time."""
+    """Yield the witness row alone, then the first two rows of the batch, then four times as many each time."""
     batch = judgement.batch
     if batch.rows < 2:
         return
@@ -103,13 +103,13 @@ def _fewer_classes(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
         yield _of_classes(batch, [0, 1], np.minimum(batch.target, 2))
         return
     if classes > 2 and loss.prediction == "probability" and not batch.options.given:
-        yield _labelled(loss, _of_classes(batch, [0, 1], batch.target), np.array([row[label], 1 - row[label]]), 0)
+        yield _labelled(loss, batch, np.array([row[label], 1 - row[label]]), 0)
     orders = [np.lexsort((-row, np.isfinite(row))).tolist(), _worst_columns(judgement)]
     count = 2
     while count < classes:
         for order in orders:
             kept = sorted([label, *[column for column in order if column != label][: count - 1]])
-            yield _labelled(loss, _of_classes(batch, kept, batch.target), row[kept], kept.index(label))
+            yield _labelled(loss, replace(batch, options=classes_of(batch.options, kept)), row[kept], kept.index(label))
         count = count + 1 if count < 3 else count * 8
     level = np.where(np.arange(classes) == label, row, np.median(np.delete(row, label)))
     yield _labelled(loss, batch, level, label)

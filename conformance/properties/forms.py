@@ -56,9 +56,9 @@ def forms_agree(trial: Trial, batch: Batch) -> list[Judgement]:
     judgements = []
     for reduction in trial.binding.reductions:
         answer, wanted = (one.ask(batch, reduction=reduction) for one in (trial, partner))
-        bound, slack = _widest(partner, batch, reduction)
+        bound, slack = _bounds(partner, batch, reduction, alike=mode == trial.mode)
         if reduction != "none" or trial.semantics.loss_shape == partner.semantics.loss_shape:
-            own_bound, own_slack = _widest(trial, batch, reduction)
+            own_bound, own_slack = _bounds(trial, batch, reduction, alike=mode == trial.mode)
         else:
             answer, own_bound, own_slack = _row_means(answer), bound, slack
         judgements.append(agree(batch, answer, wanted, "value", bound + own_bound, name=f"value under {reduction}"))
@@ -92,13 +92,16 @@ def _expected(trial: Trial, batch: Batch, reduction: str) -> tuple[NDArray, NDAr
     return *expected.of("value"), *expected.of("gradient")
 
 
-def _widest(trial: Trial, batch: Batch, reduction: str) -> tuple[NDArray, NDArray]:
-    """Return the bounds of value and gradient, the wider ones of those as documented and those under a guard.
+def _bounds(trial: Trial, batch: Batch, reduction: str, *, alike: bool) -> tuple[NDArray, NDArray]:
+    """Return the bounds of value and gradient as documented.
 
-    Forms agree within the roundings of what they compute, be it documented or not: a compiled model rounds otherwise.
+    Forms that do not run alike, in one mode, round otherwise whatever they compute, be it documented or not: for them the
+    wider ones of these bounds and of those under a guard.
     """
-    guarded = trial.under(replace(trial.semantics, **GUARDED))
-    (_, bound, _, slack), (_, other, _, other_slack) = (_expected(one, batch, reduction) for one in (trial, guarded))
+    _, bound, _, slack = _expected(trial, batch, reduction)
+    if alike:
+        return bound, slack
+    _, other, _, other_slack = _expected(trial.under(replace(trial.semantics, **GUARDED)), batch, reduction)
     return np.fmax(bound, other), np.fmax(slack, other_slack)
 
 

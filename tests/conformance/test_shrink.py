@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from adapters import pytorch
 from adapters.binding import Binding, implements
 from conformance.expectations import KINDS
 from conformance.shrink import _rounded
@@ -13,6 +14,7 @@ from reference.losses import Grade
 from reports.record import Finding
 from tests.conformance import asking
 from tests.conformance.asking import ask
+from tests.conformance.option_mutants import class_weight_not_in_gradient, normalised_class_weights
 from tests.conformance.tiny import log_loss
 
 
@@ -147,3 +149,20 @@ def test_rounding_keeps_significant_digits(number: float, digits: int, rounded: 
 def test_rounding_keeps_special_values(number: float) -> None:
     array = np.array([[number]], np.float32)
     assert _rounded(array, 1).tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("mutant", [normalised_class_weights, class_weight_not_in_gradient], ids=lambda binding: binding.api)
+def test_case_under_class_weights_has_those_of_its_classes(mutant: Binding) -> None:
+    found = next(record.finding for record in ask(mutant, 34, using=pytorch.framework) if record.finding)
+    assert len(numbers_in(found.prediction)) == len(numbers_in(found.options.partition("class_weight")[2])) <= 3, found
+
+
+@implements("sparse_categorical_cross_entropy", api="clamped labels")
+def clamped_labels(p, labels):
+    return log_loss(p, np.clip(labels, 0, p.shape[-1] - 1))
+
+
+@pytest.mark.parametrize(("clause", "label"), [(17, "[-1]"), (18, "[2]")])
+def test_label_out_of_range_is_shown_on_two_classes(clause: int, label: str) -> None:
+    found = finding_of(clamped_labels, clause)
+    assert len(numbers_in(found.prediction)) == 2 and found.target == label

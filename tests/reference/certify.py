@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from conformance.cases import Batch, Case, fill
 from conformance.regimes import MASKED, regimes_for
-from reference.certificate import ADMITTED, PATH, Line
+from reference.certificate import PATH, Line
 from reference.evaluate import Evaluation, evaluate
 from reference.losses import LOSSES
 from reference.options import NONE, Options, one_hot_targets
 from reference.semantics import MATHEMATICAL, Semantics
 from tests.losses import ALONE
 from tests.reference.certify_linear import certify_linear
-from tests.reference.truth import Exact, Truth, truth, ulp_errors
+from tests.reference.truth import Exact, Truth, mixed_errors, truth, ulp_errors
 
 SHAPES = ((240, 2), (96, 10), (12, 1000))
 """Rows and classes; the four styles of targets take turns every three rows."""
@@ -135,21 +135,14 @@ def measure(batch: Batch, exact: Truth, got: Evaluation, semantics: Semantics = 
     options = batch.options
     rows = batch.rows
     value = ulp_errors(got.value.reshape(rows, -1), exact.value)
-    yield Measured("value", _mixed(value, exact.value, exact.value_cancelling))
+    yield Measured("value", mixed_errors(value, exact.value, exact.value_cancelling))
     strict = ulp_errors(got.gradient, exact.gradient)
     cancels = options.z_loss is not None or options.soft_cap is not None or (options.epsilon or 0) < 0
     in_ulp = hard(batch) & (semantics.probability_sum == "as_given") & (not cancels)
-    yield Measured("gradient", np.where(in_ulp, strict, _mixed(strict, exact.gradient, exact.cancelling)))
+    yield Measured("gradient", np.where(in_ulp, strict, mixed_errors(strict, exact.gradient, exact.cancelling)))
     if got.target_gradient is not None:
         slope = ulp_errors(got.target_gradient, exact.target_gradient)
-        yield Measured("target gradient", _mixed(slope, exact.target_gradient, exact.target_cancelling))
-
-
-def _mixed(error: NDArray[np.float64], exact: Exact, cancelling: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return errors in ulp in units of an ulp and 2^-20 u of the terms that cancel."""
-    ulp = np.spacing(np.abs(exact.nearest))
-    with np.errstate(invalid="ignore"):
-        return np.where((cancelling > 0) & np.isfinite(cancelling), error * (ulp / (ulp + ADMITTED * cancelling)), error)
+        yield Measured("target gradient", mixed_errors(slope, exact.target_gradient, exact.target_cancelling))
 
 
 def hard(batch: Batch) -> NDArray[np.bool_]:

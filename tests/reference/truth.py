@@ -13,6 +13,7 @@ import numpy as np
 from flint import arb, ctx
 from numpy.typing import NDArray
 
+from reference.certificate import ADMITTED
 from reference.options import EPSILON as POLY_EPSILON
 from reference.options import GAMMA, NONE, Options, Q
 from reference.semantics import MATHEMATICAL, Semantics
@@ -91,6 +92,13 @@ def ulp_errors(got: NDArray[np.float64], exact: Exact) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.abs((got - exact.nearest) / np.spacing(np.abs(exact.nearest)) - exact.remainder)
     return np.where(got == exact.nearest, np.abs(exact.remainder), np.where(np.isnan(error), np.inf, error))
+
+
+def mixed_errors(error: NDArray[np.float64], exact: Exact, cancelling: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return errors in ulp in units of an ulp and 2^-20 u of the terms that cancel."""
+    ulp = np.spacing(np.abs(exact.nearest))
+    with np.errstate(invalid="ignore"):
+        return np.where((cancelling > 0) & np.isfinite(cancelling), error * (ulp / (ulp + ADMITTED * cancelling)), error)
 
 
 @contextmanager
