@@ -11,12 +11,19 @@ from conformance.cases import Batch, lay_out
 from conformance.clauses import Clause
 from conformance.expectations import kinds_of
 from conformance.judging import Judgement
+from conformance.regimes import targets_in_form
 from conformance.trial import Trial
 from reference.losses import Loss
 from reference.options import classes_of, one_hot_targets, rows_of
 
 FEW = 64
 """A batch of more numbers than this is not rounded: nobody reads it."""
+
+SIMPLE = {"logit": (1.0, 0.0), "probability": (0.75, 0.25), "log-probability": (np.log(0.75), np.log(0.25))}
+"""What a failure that any numbers show is shown on."""
+
+SUSPECTS = 16
+"""Of so many rows each is tried alone where any may be the cause."""
 
 Attempt = Callable[[Batch], Judgement | None]
 
@@ -63,28 +70,79 @@ def _take(batch: Batch, rows: NDArray | list[int]) -> Batch:
 
 
 def _fewest(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
-    """Yield the witness row with two classes or one outcome at once: each shape on the way is a program to a compiler."""
-    if judgement.batch.rows < 2:
+    """Yield one row and then two with two classes or one outcome at once: each shape on the way is a program to a compiler.
+
+    Any row may be the cause of what is one number for all.
+    """
+    rows = judgement.batch.rows
+    if rows < 2 or loss.parameters:
         return
-    row = [judgement.witness]
+    yield from _simple(loss, _take(judgement.batch, [judgement.witness]))
+    has_rows = isinstance(judgement.got, np.ndarray) and judgement.got.shape[:1] == (rows,)
+    for row in [judgement.witness] if has_rows else range(min(rows, SUSPECTS)):
+        alone = _of_row(judgement, row)
+        yield from takewhile(lambda batch: batch.prediction.shape[-1] <= 2, _fewer_classes(loss, alone))
+    dropped = np.flatnonzero(_dropped(judgement.batch)).tolist()
+    kept = [row for row in range(rows) if row not in dropped]
+    for pair in ([kept[0], dropped[0]] if kept and dropped else [0, 1], [0, 1]):
+        yield from _two_classes(loss, _take(judgement.batch, pair))
+
+
+def _simple(loss: Loss, batch: Batch) -> Iterator[Batch]:
+    """Yield a row of short numbers, the first of two classes right, or one outcome that comes true."""
+    row = np.array(SIMPLE[loss.prediction])
+    if not loss.has_classes:
+        alone = _of_classes(batch, [0], targets_in_form(loss.target, np.ones((1, 1), batch.target.dtype)))
+        yield replace(alone, prediction=lay_out(row[None, :1].astype(batch.dtype), "rowwise"))
+    elif 0 <= batch.labels[0] < batch.prediction.shape[-1] and "ignore_index" not in batch.options.given:
+        yield _labelled(loss, replace(batch, options=classes_of(batch.options, [0, 1])), row, 0)
+
+
+def _of_row(judgement: Judgement, row: int) -> Judgement:
+    """Return what a judgement says of one row."""
     got, expected = (
-        array[row] if isinstance(array, np.ndarray) and array.shape[:1] == (judgement.batch.rows,) else array
+        array[[row]] if isinstance(array, np.ndarray) and array.shape[:1] == (judgement.batch.rows,) else array
         for array in (judgement.got, judgement.expected)
     )
-    alone = replace(judgement, batch=_take(judgement.batch, row), got=got, expected=expected)
-    yield from takewhile(lambda batch: batch.prediction.shape[-1] <= 2, _fewer_classes(loss, alone))
+    return replace(judgement, batch=_take(judgement.batch, [row]), got=got, expected=expected)
+
+
+def _dropped(batch: Batch) -> NDArray[np.bool_]:
+    """Tell which rows a mask or an ignored label takes away."""
+    given = batch.options.given
+    if "mask" in given:
+        return ~given["mask"]
+    ignores = "ignore_index" in given and batch.target.ndim == 1
+    return batch.target == given["ignore_index"] if ignores else np.zeros(batch.rows, np.bool_)
+
+
+def _two_classes(loss: Loss, batch: Batch) -> Iterator[Batch]:
+    """Yield a batch of two rows with two classes and hard targets, or with one outcome; ignored labels stay."""
+    if not loss.has_classes:
+        yield _of_classes(batch, [0], batch.target[..., [0]])
+        return
+    ignored = batch.options.given.get("ignore_index")
+    columns = [k for k in dict.fromkeys([*batch.labels.tolist(), 0, 1]) if 0 <= k < batch.prediction.shape[-1]][:2]
+    if len(columns) < 2 or ignored in (0, 1) or not set(batch.labels.tolist()) <= set(columns):
+        return
+    labels = np.searchsorted(sorted(columns), batch.labels)
+    if loss.target == "index":
+        target = labels if ignored is None else np.where(batch.target == ignored, ignored, labels)
+    else:
+        target = targets_in_form(loss.target, one_hot_targets(labels, 2))
+    yield replace(_of_classes(batch, sorted(columns), target.astype(batch.target.dtype)), labels=labels)
 
 
 def _fewer_rows(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
-    """Yield the witness row alone, then the first two rows of the batch, then four times as many each time."""
+    """Yield the witness row alone, then the first eight rows of the batch, then eight times as many each time."""
     batch = judgement.batch
     if batch.rows < 2:
         return
     yield _take(batch, [judgement.witness])
-    count = 2
+    count = 8
     while count < batch.rows:
         yield _take(batch, list(range(count)))
-        count *= 4
+        count *= 8
 
 
 def _fewer_classes(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
@@ -141,7 +199,8 @@ def _worst_columns(judgement: Judgement) -> list[int]:
 
 def _labelled(loss: Loss, batch: Batch, row: NDArray, label: int) -> Batch:
     """Return the batch with one row, and a hard target."""
-    target = np.array([label]) if loss.target == "index" else one_hot_targets(np.array([label]), len(row))
+    hard = one_hot_targets(np.array([label]), len(row))
+    target = np.array([label]) if loss.target == "index" else targets_in_form(loss.target, hard)
     return replace(
         batch,
         id=_reduced(batch.id),

@@ -14,6 +14,7 @@ from reference.losses import Grade
 from reports.record import Finding
 from tests.conformance import asking
 from tests.conformance.asking import ask
+from tests.conformance.form_mutants import counts_ignored, masked_times_zero, rounded_mean
 from tests.conformance.option_mutants import class_weight_not_in_gradient, normalised_class_weights
 from tests.conformance.tiny import log_loss
 
@@ -166,3 +167,14 @@ def clamped_labels(p, labels):
 def test_label_out_of_range_is_shown_on_two_classes(clause: int, label: str) -> None:
     found = finding_of(clamped_labels, clause)
     assert len(numbers_in(found.prediction)) == 2 and found.target == label
+
+
+@pytest.mark.parametrize(
+    ("mutant", "clause", "rows"),
+    [(masked_times_zero, 59, 2), (rounded_mean, 57, 1), (counts_ignored, 57, 2)],
+    ids=lambda item: getattr(item, "api", item),
+)
+def test_mean_is_shown_on_the_rows_it_needs(mutant: Binding, clause: int, rows: int) -> None:
+    """Any row may be the cause, or one that is dropped together with one that is kept."""
+    found = next(record.finding for record in ask(mutant, clause, using=pytorch.framework) if record.finding)
+    assert len(numbers_in(found.prediction)) <= 2 * rows and found.prediction.count("[") == 1 + rows, found
