@@ -78,6 +78,10 @@ class Framework(Protocol):
         """Whether calls cost so much more than to judge them that an answer is kept for other questions too."""
 
     @property
+    def sparing(self) -> tuple[str, ...]:
+        """The dtypes that are asked in few shapes: each new shape is compiled first, at a greater cost than all its calls."""
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """The environment variables that the library needs when it is imported; a reproducer sets them first."""
 

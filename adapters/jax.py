@@ -47,13 +47,11 @@ def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None, pa
     is_soft = np.issubdtype(target.dtype, np.floating)
     prediction, target = jax.numpy.asarray(prediction), jax.numpy.asarray(target)
     arrays, parameters = ({k: jax.numpy.asarray(array) for k, array in (given or {}).items()} for given in (arrays, parameters))
-    if cotangent is None:
-        value = jax.eval_shape(loss, prediction, target, **arrays, **parameters)
-        cotangent = np.ones(value.shape, prediction.dtype)
 
     def pull_back(prediction, target, cotangent, arrays, parameters):
         value, backward = jax.vjp(lambda x, t, learnt: loss(x, t, **arrays, **learnt), prediction, target, parameters)
-        gradient, target_gradient, others = backward(cotangent.astype(value.dtype))
+        upstream = np.ones(value.shape, value.dtype) if cotangent is None else cotangent.astype(value.dtype)
+        gradient, target_gradient, others = backward(upstream)
         return value, gradient, target_gradient if is_soft else None, others
 
     *results, others = jit(pull_back)(prediction, target, cotangent, arrays, parameters)
@@ -69,6 +67,7 @@ class Jax:
     modes = ("jit", "eager")
     dtypes = ("float32", "float64")
     keeps_answers = True
+    sparing: tuple[str, ...] = ("float64",)
     environment: Mapping[str, str] = {}
     value_and_gradient = staticmethod(value_and_gradient)
     mode_arguments: Mapping[str, str] = {"eager": "jit=lambda function: function"}
@@ -95,8 +94,6 @@ class Jax:
         prediction, target, cotangent = given.prediction, given.target, given.cotangent
         inputs = prediction, target, *given.arrays.values(), *given.parameters.values()
         program = (key, call.reduction, device, *((a.shape, a.dtype.str) for a in inputs))
-        # A program takes the upstream gradient in the dtype of the prediction, whatever the dtype of the value is.
-        cotangent = self._ones.get(program) if cotangent is None else cotangent.astype(prediction.dtype)
         compile_seconds, error = 0.0, ""
         results: tuple[Any, ...] = (None, None, None)
 
@@ -117,9 +114,9 @@ class Jax:
         started = perf_counter()
         try:
             with jax.default_device(jax.devices(device)[0]):
+                cotangent = self._upstream(loss, given, program) if mode == "jit" else cotangent
                 jit = ahead_of_time if mode == "jit" else _op_by_op
                 results = value_and_gradient(loss, prediction, target, cotangent, given.arrays, given.parameters, jit)
-            _keep(self._ones, program, np.ones(results[0].shape, prediction.dtype))
         except Exception as raised:
             error = describe_error(raised)
         seconds = perf_counter() - started - compile_seconds
@@ -128,6 +125,19 @@ class Jax:
         dtype = "" if error else str(results[0].dtype)
         value, gradient, target_gradient, *_ = results
         return Outcome(value, gradient, target_gradient, dtype, error, modified, seconds, compile_seconds, learnt)
+
+    def _upstream(self, loss: Loss, call: Call, program: tuple[object, ...]) -> NDArray:
+        """Return the upstream gradient of a call, ones where it has none: a program takes either.
+
+        It has the dtype of the prediction, whatever the dtype of the value is.
+        """
+        if call.cotangent is not None:
+            return call.cotangent.astype(call.prediction.dtype)
+        if program not in self._ones:
+            jax.config.update("jax_enable_x64", True)
+            value = jax.eval_shape(loss, call.prediction, call.target, **call.arrays, **call.parameters)
+            _keep(self._ones, program, np.ones(value.shape, call.prediction.dtype))
+        return self._ones[program]
 
 
 def _op_by_op(function: Callable[..., Any]) -> Callable[..., Any]:

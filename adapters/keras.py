@@ -29,6 +29,7 @@ from adapters.framework import (
     value_and_gradient,
 )
 from adapters.keras_grades import BINARY, FOCAL_OF_SIGMOID, FOCAL_OF_SOFTMAX, OF_SIGMOID, OF_SOFTMAX, SIGMOID, SOFTMAX
+from reference.losses import DTYPES
 from reference.semantics import Semantics
 
 parts = (keras_model,)
@@ -51,6 +52,8 @@ class Keras:
     # The floatx of Keras, and float64 where it costs little: what Keras itself does with a dtype shows on one backend.
     dtypes = _runner.dtypes if _backend == "torch" else ("float32",)
     keeps_answers = _runner.keeps_answers
+    # Op by op each operation is compiled for each shape.
+    sparing: tuple[str, ...] = DTYPES if _runner.sparing else ()
     environment: Mapping[str, str] = {"KERAS_BACKEND": _backend, **({"JAX_ENABLE_X64": "1"} if _backend == "jax" else {})}
 
     @property

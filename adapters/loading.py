@@ -26,6 +26,7 @@ MEMBERS = (
     "modes",
     "dtypes",
     "keeps_answers",
+    "sparing",
     "environment",
     "value_and_gradient",
     "mode_arguments",

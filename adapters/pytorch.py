@@ -40,6 +40,7 @@ class _PyTorch:
     modes = ("eager",)
     dtypes = ("float32", "float64")
     keeps_answers = False
+    sparing: tuple[str, ...] = ()
     environment: Mapping[str, str] = {}
     value_and_gradient = staticmethod(value_and_gradient)
     mode_arguments: Mapping[str, str] = {}

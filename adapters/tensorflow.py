@@ -55,6 +55,7 @@ class TensorFlow:
     modes = ("eager",)
     dtypes = ("float32", "float64")
     keeps_answers = True
+    sparing: tuple[str, ...] = ()
     environment: Mapping[str, str] = {"KERAS_BACKEND": "tensorflow"}
     value_and_gradient = staticmethod(value_and_gradient)
     mode_arguments: Mapping[str, str] = {}

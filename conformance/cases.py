@@ -204,7 +204,7 @@ def ordinary_case(
     layout: str = "rowwise",
     settings: tuple[str, ...] = (),
     key: str = "0" * 16,
-    shape: tuple[int, int] = TEN,
+    shape: tuple[int, int] = SMALL,
 ) -> Case:
     """Return a case of the ordinary regimes."""
     spec = LOSSES[loss]

@@ -4,13 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from adapters.binding import Binding
 from conformance import tables
 from conformance.cases import Batch, Case, draw_cases, fill, option_cases, ordinary_case, smooth_case
 from conformance.judging import Judgement
-from conformance.profiles import LONG, MOST_CLASSES, SMALL, SQUARE, TEN, WIDE, Profile
+from conformance.profiles import LONG, SMALL, SPATIAL, SQUARE, TEN, WIDE, Profile
 from conformance.properties import accuracy, dtypes, forms, interface, linear, options, relations, special_values
 from conformance.properties.relations import ONE_HOT_PAIRS
 from conformance.regimes import MASKED, regimes_for
@@ -38,7 +36,9 @@ class Clause:
     around the numbers of the prediction: they are asked in its first dtype alone. ``of_parameters`` marks those about losses
     that have parameters beside the prediction; the others are about losses that have none. ``of_whole`` marks those that speak
     of a batch as a whole: no smaller one shows what they find. ``sample`` are the batches that a clause is asked on in the
-    other modes of a framework, None where it is not: a compiler may simplify what makes a NaN.
+    other modes of a framework, None where it is not: a compiler may simplify what makes a NaN. ``of_target_dtypes`` marks
+    those about the dtypes and shapes of targets: each is a program, and a framework that compiles is asked for its public
+    calls, not for compositions of several.
     """
 
     number: int
@@ -59,6 +59,7 @@ class Clause:
     of_parameters: bool = False
     of_whole: bool = False
     sample: Inputs | None = None
+    of_target_dtypes: bool = False
 
     @property
     def sentence(self) -> str:
@@ -86,8 +87,7 @@ class Clause:
 
 
 def _cases(loss: Loss, dtype: str, profile: Profile) -> list[Case]:
-    most = MOST_CLASSES.get(dtype, np.inf)
-    return [case for case in draw_cases(loss.name, profile) if case.classes <= most]
+    return [case for case in draw_cases(loss.name, profile) if profile.asks(dtype, (case.rows, case.classes))]
 
 
 def _drawn(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
@@ -118,7 +118,7 @@ def _first_masked(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
 
 
 def _smooth(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
-    regimes = regimes_for(loss.prediction, loss.has_classes).values()
+    regimes = regimes_for(loss.prediction, loss.has_classes).values() if profile.asks(dtype, LONG) else ()
     return [fill(smooth_case(loss.name, regime.name), dtype) for regime in regimes if regime.smooth]
 
 
@@ -126,9 +126,13 @@ def _ordinary(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
     return [fill(ordinary_case(loss.name), dtype)]
 
 
-def _small(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
-    """Return a small batch of the ordinary regimes: each dtype of the targets is a program of its own to a compiler."""
-    return [fill(ordinary_case(loss.name, shape=SMALL), dtype)]
+def _beside_larger(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    """Return batches beside a larger one with as many classes: of sixty-four rows if of two thousand are asked, else of one."""
+    return _few(TEN)(loss, dtype, profile) if profile.asks(dtype, LONG) else tables.one_row(loss, dtype)
+
+
+def _spatial(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    return [fill(ordinary_case(loss.name, shape=SPATIAL), dtype)]
 
 
 def _table(make: Callable[[Loss, str], list[Batch]]) -> Inputs:
@@ -230,11 +234,11 @@ def _is_single_form(binding: Binding) -> bool:
 
 
 def _in_one_shape(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
-    """Return the drawn cases and those under options of one shape: a compiled model is a program for each.
+    """Return the drawn cases and those under options in one shape: a compiled model is a program for each.
 
     Of the options that a model hands on to its loss one value is asked: what they mean is asked of the loss.
     """
-    return [*_few(TEN)(loss, dtype, profile), *_under(_has_first_numbers)(loss, dtype, profile)]
+    return [*_few(SMALL)(loss, dtype, profile), *_under(_has_first_numbers)(loss, dtype, profile)]
 
 
 def _plain_and_optional(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
@@ -346,7 +350,7 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(29, "upstream gradient", interface.upstream_gradient, _few(TEN, WIDE)),
     Clause(30, "shape and dtype", interface.shape_and_dtype, _one_row_and_more, asks_shape=True),
     Clause(31, "inputs", interface.inputs_intact, _few(SMALL, TEN)),
-    Clause(32, "repeatability", interface.repeatable, _few(TEN)),
+    Clause(32, "repeatability", interface.repeatable, _beside_larger),
     Clause(33, "worked examples", accuracy.worked_examples, _table(tables.worked), applies=_logits, founding=True),
     _option(34, "class_weight"),
     _option(35, "pos_weight"),
@@ -379,10 +383,10 @@ CLAUSES: tuple[Clause, ...] = (
         applies=lambda loss: loss.name in ONE_HOT_PAIRS,
         asked=lambda binding: bool(set(binding.options) & set(LOSSES[ONE_HOT_PAIRS[binding.loss]].options)),
     ),
-    Clause(50, "class axis", options.class_axis, _ordinary, applies=_classes, asked=_has_any("class_axis")),
-    Clause(51, "label dtype", dtypes.label_dtypes, _small, applies=_index, in_one_dtype=True),
-    Clause(52, "label shape", dtypes.label_column, _small, applies=_index, in_one_dtype=True),
-    Clause(53, "target dtype", dtypes.target_dtypes, _small, applies=_dense, in_one_dtype=True),
+    Clause(50, "class axis", options.class_axis, _spatial, applies=_classes, asked=_has_any("class_axis")),
+    Clause(51, "label dtype", dtypes.label_dtypes, _ordinary, applies=_index, in_one_dtype=True, of_target_dtypes=True),
+    Clause(52, "label shape", dtypes.label_column, _ordinary, applies=_index, in_one_dtype=True, of_target_dtypes=True),
+    Clause(53, "target dtype", dtypes.target_dtypes, _ordinary, applies=_dense, in_one_dtype=True, of_target_dtypes=True),
     Clause(
         54,
         "weights of the wrong length",

@@ -16,6 +16,7 @@ from conformance.judging import Judgement
 from conformance.profiles import Profile
 from conformance.shrink import shrink
 from conformance.trial import Trial, float64, regime_counts
+from reference.losses import LOSSES
 from reference.semantics import MATHEMATICAL
 from reports.record import Answers, Number, Record, Verdict, number
 
@@ -57,7 +58,9 @@ def questions(adapter: Adapter, *, loss: str = "", question: str = "") -> list[Q
             for mode in modes
             for dtype in dtypes
             for clause in clauses_of(binding)
-            if (dtype == dtypes[0] or not clause.in_one_dtype) and (mode == modes[0] or (clause.sample and dtype == dtypes[0]))
+            if (dtype == dtypes[0] or not clause.in_one_dtype)
+            and (mode == modes[0] or (clause.sample and dtype == dtypes[0]))
+            and not (framework.sparing and clause.of_target_dtypes and binding.is_composition)
         ]
     return [q for q in found if loss in ("", q.binding.loss) and question in ("", q.id)]
 
@@ -131,7 +134,7 @@ def _judge(
     """
     first = list(_ask(examination, question, trial))
     if not first:
-        return _record(question, "not run", [], reason="none of its cases can be judged"), ()
+        return _record(question, "not run", [], reason=_why_nothing(examination, question)), ()
     listed = entries if examination.profile.shows_all else []
     if not _violations(first):
         return (_fixed(question, first, listed) if listed else _record(question, "conforms", first)), ()
@@ -148,6 +151,11 @@ def _judge(
         return _found(examination, question, documented, "changed", second, changed), ()
     shown = _shown(examination, question, trial, observed)
     return _listed(examination, question, documented, second, entries), tuple(shown)
+
+
+def _why_nothing(examination: Examination, question: Question) -> str:
+    has_cases = question.clause.inputs(LOSSES[question.binding.loss], question.dtype, examination.profile)
+    return "none of its cases can be judged" if has_cases else "the profile has no cases of it in this dtype"
 
 
 def _ask(examination: Examination, question: Question, trial: Trial) -> Iterator[Judgement]:

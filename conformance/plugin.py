@@ -1,7 +1,7 @@
 """The pytest plugin: questions become items, workers hand records to the controller, which writes them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -62,7 +62,7 @@ class Session:
         self.import_seconds = perf_counter() - self.start
         self.versions = framework_versions(self.adapter)
         self.expectations: Expectations = load_expectations(self.adapter.name, self.versions)
-        self.profile = PROFILES[option(config, "profile")]
+        self.profile = replace(PROFILES[option(config, "profile")], sparing=self.adapter.framework.sparing)
         self.examination = Examination(self.adapter, option(config, "device"), self.profile, self.expectations)
         asked = questions(self.adapter, loss=option(config, "loss"), question=option(config, "question"))
         self.questions: dict[str, Question] = {question_id(question): question for question in asked}

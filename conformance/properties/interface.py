@@ -124,14 +124,14 @@ def repeatable(trial: Trial, batch: Batch) -> list[Judgement]:
 def _in_a_larger_batch(trial: Trial, batch: Batch, alone: Answer) -> list[Judgement]:
     """Ask the rows again at the head of a larger batch, with themselves for company."""
     expected = trial.expect(batch)
-    # What is one row of a finding needs no company that a compiler has not seen.
-    size = LONG[0] if batch.rows > 1 else TEN[0]
+    # What is less than a shape bucket needs no company that a compiler has not seen.
+    size = LONG[0] if batch.rows == TEN[0] else TEN[0]
     rows = np.resize(np.arange(batch.rows), size)
     crowd = trial.call(lay_out(batch.prediction[rows], "rowwise"), lay_out(batch.target[rows], "rowwise"))
     judgements = []
     for quantity in ("value", "gradient"):
         truth, bound = expected.of(quantity)
-        name, shape = f"{quantity} among {size} rows", (size, *truth.shape[1:])
+        name, shape = f"{quantity} in a larger batch", (size, *truth.shape[1:])
         if trouble := alone.trouble(quantity, truth.shape) or crowd.trouble(quantity, shape):
             judgements.append(refuse(batch, crowd, name, trouble, "the same answer"))
             continue

@@ -105,23 +105,25 @@ def wrong_length(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def class_axis(trial: Trial, batch: Batch) -> list[Judgement]:
     """With the classes on another axis, and rows in several dimensions, losses and gradients are those of the rows."""
-    # A finding comes down to a single row.
-    sides = (4, batch.rows // 4) if batch.rows % 4 == 0 else (1, batch.rows)
-    classes = batch.prediction.shape[-1]
-    prediction = np.moveaxis(batch.prediction.reshape(*sides, classes), -1, CLASS_AXIS)
-    dense = batch.target.ndim == batch.prediction.ndim
-    target = batch.target.reshape(*sides, classes) if dense else batch.target.reshape(sides)
-    target = np.moveaxis(target, -1, CLASS_AXIS) if dense else target
-    answer = trial.call(
-        lay_out(prediction, "rowwise"), lay_out(target, "rowwise"), options=batch.options, class_axis=CLASS_AXIS
-    )
+    prediction, target = on_another_axis(batch)
+    answer = trial.call(prediction, target, options=batch.options, class_axis=CLASS_AXIS)
     value, gradient = answer.outcome.value, answer.outcome.gradient
-    if value is not None and value.shape == sides:
+    if value is not None and value.shape == (prediction.shape[0], *prediction.shape[2:]):
         value = value.reshape(batch.rows)
     if gradient is not None and gradient.shape == prediction.shape:
         gradient = np.moveaxis(gradient, CLASS_AXIS, -1).reshape(batch.prediction.shape)
     expected, rows = trial.expect(batch), with_arrays(answer, value, gradient)
     return [compare(batch, rows, quantity, *expected.of(quantity)) for quantity in ("value", "gradient")]
+
+
+def on_another_axis(batch: Batch) -> tuple[NDArray, NDArray]:
+    """Return prediction and target with the rows in two dimensions and the classes between them."""
+    # A finding comes down to a single row.
+    sides = (3, batch.rows // 3) if batch.rows % 3 == 0 else (1, batch.rows)
+    arrays = [batch.prediction.reshape(*sides, -1), batch.target.reshape(*sides, *batch.target.shape[1:])]
+    moved = [np.moveaxis(array, -1, CLASS_AXIS) if array.ndim > len(sides) else array for array in arrays]
+    prediction, target = (lay_out(array, "rowwise") for array in moved)
+    return prediction, target
 
 
 def expect_reduced(trial: Trial, batch: Batch, reduction: str) -> tuple[NDArray, NDArray, NDArray, NDArray]:

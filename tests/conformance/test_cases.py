@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from conformance.cases import FEWEST, LAYOUTS, Batch, Case, draw_cases, fill, lay_out, parse_case, regime_names, smooth_case
 from conformance.hidden import HIDDEN, features_of
-from conformance.profiles import PROFILES, TEN
+from conformance.profiles import MOST_CLASSES, PAIRS, PROFILES, SMALL, TEN, Profile
 from conformance.regimes import MASKED
 from crossproof import ROOT
 from reference.losses import FOUNDING_TABLE, LOSSES
@@ -130,6 +131,15 @@ def test_every_loss_meets_every_regime_in_each_shape() -> None:
 
 def test_every_case_has_room_for_its_regimes() -> None:
     assert all(len(case.regimes) <= case.rows or case.rows < FEWEST for case in all_cases())
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_sparing_dtypes_are_asked_in_few_shapes_unless_thorough(profile: Profile) -> None:
+    sparing, narrow = replace(profile, sparing=("float64",)), [shape for shape in profile.shapes if shape[1] <= MOST_CLASSES]
+    assert all(sparing.asks("float32", shape) for shape in profile.shapes)
+    assert [shape for shape in profile.shapes if profile.asks("float64", shape)] == narrow
+    asked = [shape for shape in narrow if sparing.asks("float64", shape)]
+    assert asked == narrow if profile.name == "thorough" else asked == [SMALL, PAIRS, TEN]
 
 
 def test_small_shapes_come_first() -> None:

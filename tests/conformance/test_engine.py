@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from adapters.binding import Binding
+from adapters.binding import Binding, implements
 from adapters.loading import Adapter
 from conformance import trial
 from conformance.cases import draw_cases
@@ -17,7 +17,7 @@ from reference.losses import LOSSES
 from reference.semantics import Semantics
 from tests.conformance import asking
 from tests.conformance.asking import LOSS, answers, ask, expectation
-from tests.conformance.tiny import Tiny, framework
+from tests.conformance.tiny import Tiny, framework, log_loss
 
 
 def test_sound_loss_conforms_or_is_not_asked() -> None:
@@ -64,6 +64,37 @@ def test_a_sample_is_of_fewer_batches() -> None:
 def test_a_binding_is_asked_in_the_dtypes_that_it_names() -> None:
     asked = asked_in(dataclasses.replace(asking.sound, dtypes=("float64",)))
     assert {dtype for _, dtype, _, _ in asked} == {"float64"} and ("eager", "float64", False, True) in asked
+
+
+@implements(LOSS, api="library.loss")
+def public_call(p, labels):
+    return log_loss(p, labels)
+
+
+@implements(LOSS, api="log, take")
+def composition(p, labels):
+    return log_loss(p, labels)
+
+
+class Sparing(Tiny):
+    """NumPy, as if it compiled for each shape."""
+
+    sparing = ("float32",)
+
+
+@pytest.mark.parametrize("runner", [Tiny(), Sparing()], ids=["as ever", "sparing"])
+@pytest.mark.parametrize("binding", [public_call, composition], ids=lambda binding: binding.api)
+def test_dtypes_of_labels_are_asked_of_compositions_where_no_program_is_compiled(binding: Binding, runner: Tiny) -> None:
+    asked = {question.clause.number for question in questions(Adapter("asked", "asked", runner, (binding,)))}
+    assert ({51, 52} <= asked) == (binding is public_call or not runner.sparing) and {1, 17, 18} <= asked
+
+
+def test_what_the_profile_leaves_out_is_not_run_and_says_so() -> None:
+    sparing = dataclasses.replace(asking.SHOWING_ALL, sparing=("float32",))
+    value, bias, repeated = ask(asking.sound, 1, 4, 32, profile=sparing)
+    assert (bias.verdict, bias.reason) == ("not run", "the profile has no cases of it in this dtype")
+    assert value.verdict == repeated.verdict == "conforms"
+    assert value.rows < ask(asking.sound, 1)[0].rows and repeated.rows == 1
 
 
 def test_what_a_binding_does_not_declare_is_unsupported() -> None:

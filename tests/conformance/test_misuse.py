@@ -100,7 +100,7 @@ def test_a_softmax_of_one_output_is_silently_wrong() -> None:
 def test_the_factor_is_that_of_the_means_of_all_losses() -> None:
     line = measure(soft)[SEVERAL]
     assert isinstance(line.factor, float)
-    assert (line.outcome, f"{line.factor:.4f}") == ("silently wrong", "4.4864")
+    assert (line.outcome, f"{line.factor:.4f}") == ("silently wrong", "4.3832")
 
 
 def test_nan_is_silently_wrong() -> None:
@@ -116,7 +116,7 @@ def test_an_error_is_told_in_a_line() -> None:
 
 def test_a_broadcast_is_a_wrong_shape() -> None:
     line = measure(elementwise)[ONE_LOGIT_FLAT]
-    assert (line.outcome, line.got, line.expected) == ("wrong shape", "shape (7, 7)", "shape (7, 1)")
+    assert (line.outcome, line.got, line.expected) == ("wrong shape", "shape (15, 15)", "shape (15, 1)")
 
 
 def test_a_warning_is_told_and_one_that_nobody_sees_is_none() -> None:
@@ -225,7 +225,7 @@ def test_an_axis_of_length_one_changes_no_loss_and_another_axis_does() -> None:
     ("adapter", "loss", "api", "data", "factor"),
     [
         ("pytorch", "softmax_cross_entropy_with_logits", "torch.nn.functional.cross_entropy", ONE_LOGIT, 0.0),
-        ("tensorflow", "softmax_cross_entropy_with_logits", "tf.nn.softmax_cross_entropy_with_logits", SEVERAL, 4.4864),
+        ("tensorflow", "softmax_cross_entropy_with_logits", "tf.nn.softmax_cross_entropy_with_logits", SEVERAL, 4.3832),
         ("jax", "softmax_cross_entropy_with_logits", "optax.losses.softmax_cross_entropy", ONE_LOGIT, 0.0),
     ],
 )

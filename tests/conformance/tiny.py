@@ -23,6 +23,7 @@ class Tiny:
     modes: tuple[str, ...] = ("eager",)
     dtypes: tuple[str, ...] = ("float32",)
     keeps_answers = True
+    sparing: tuple[str, ...] = ()
     environment: Mapping[str, str] = {}
     mode_arguments: Mapping[str, str] = {}
     value_and_gradient = staticmethod(value_and_gradient)
