@@ -336,30 +336,40 @@ def binary_metric(probabilities, targets, *, sample_weight=None, label_smoothing
 @implements(
     "categorical_cross_entropy",
     api="keras.metrics.CategoricalCrossentropy",
-    options=("sample_weight", "label_smoothing"),
+    options=("sample_weight", "label_smoothing", "class_axis"),
     reductions=("weighted_mean",),
     semantics=_METRIC,
     documentation=_METRICS + "categoricalcrossentropy-class",
     mode="metric",
 )
-def categorical_metric(probabilities, targets, *, sample_weight=None, label_smoothing=0.0):
+def categorical_metric(probabilities, targets, *, sample_weight=None, label_smoothing=0.0, class_axis=-1):
     return measure(
-        probabilities, targets, "CategoricalCrossentropy", sample_weight=sample_weight, label_smoothing=label_smoothing
+        probabilities,
+        targets,
+        "CategoricalCrossentropy",
+        sample_weight=sample_weight,
+        label_smoothing=label_smoothing,
+        axis=class_axis,
     )
 
 
 @implements(
     "sparse_categorical_cross_entropy",
     api="keras.metrics.SparseCategoricalCrossentropy",
-    options=("sample_weight", "ignore_index"),
+    options=("sample_weight", "ignore_index", "class_axis"),
     reductions=("weighted_mean",),
     semantics=_METRIC,
     documentation=_METRICS + "sparsecategoricalcrossentropy-class",
     mode="metric",
 )
-def sparse_metric(probabilities, labels, *, sample_weight=None, ignore_index=None):
+def sparse_metric(probabilities, labels, *, sample_weight=None, ignore_index=None, class_axis=-1):
     return measure(
-        probabilities, labels, "SparseCategoricalCrossentropy", sample_weight=sample_weight, ignore_class=ignore_index
+        probabilities,
+        labels,
+        "SparseCategoricalCrossentropy",
+        sample_weight=sample_weight,
+        ignore_class=ignore_index,
+        axis=class_axis,
     )
 
 
@@ -382,14 +392,14 @@ def binary_with_logits_metric(logits, targets, *, sample_weight=None, label_smoo
 @implements(
     "softmax_cross_entropy_with_logits",
     api="keras.metrics.CategoricalCrossentropy(from_logits=True)",
-    options=("sample_weight", "label_smoothing"),
+    options=("sample_weight", "label_smoothing", "class_axis"),
     reductions=("weighted_mean",),
     semantics=_METRIC,
     grade=SOFTMAX,
     documentation=_METRICS + "categoricalcrossentropy-class",
     mode="metric",
 )
-def categorical_with_logits_metric(logits, targets, *, sample_weight=None, label_smoothing=0.0):
+def categorical_with_logits_metric(logits, targets, *, sample_weight=None, label_smoothing=0.0, class_axis=-1):
     return measure(
         logits,
         targets,
@@ -397,20 +407,21 @@ def categorical_with_logits_metric(logits, targets, *, sample_weight=None, label
         from_logits=True,
         sample_weight=sample_weight,
         label_smoothing=label_smoothing,
+        axis=class_axis,
     )
 
 
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="keras.metrics.SparseCategoricalCrossentropy(from_logits=True)",
-    options=("sample_weight", "ignore_index"),
+    options=("sample_weight", "ignore_index", "class_axis"),
     reductions=("weighted_mean",),
     semantics=_METRIC,
     grade=SOFTMAX,
     documentation=_METRICS + "sparsecategoricalcrossentropy-class",
     mode="metric",
 )
-def sparse_with_logits_metric(logits, labels, *, sample_weight=None, ignore_index=None):
+def sparse_with_logits_metric(logits, labels, *, sample_weight=None, ignore_index=None, class_axis=-1):
     return measure(
         logits,
         labels,
@@ -418,6 +429,7 @@ def sparse_with_logits_metric(logits, labels, *, sample_weight=None, ignore_inde
         from_logits=True,
         sample_weight=sample_weight,
         ignore_class=ignore_index,
+        axis=class_axis,
     )
 
 

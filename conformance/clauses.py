@@ -428,6 +428,15 @@ CLAUSES: tuple[Clause, ...] = (
     _of_parameters(67, "linear labels out of range", linear.labels_beyond, _table(tables.linear_labels)),
     _of_parameters(68, "linear empty batch", linear.empty_batch, _table(tables.linear_empty)),
     _of_parameters(69, "linear interface", linear.interface, _few(SMALL)),
+    Clause(
+        70,
+        "class axis of means",
+        forms.axis_alone,
+        _spatial,
+        applies=_classes,
+        asked=lambda binding: _is_reduced(binding) and "class_axis" in binding.options,
+        of_reduced=True,
+    ),
 )
 """The specification, in the order in which a run asks."""
 

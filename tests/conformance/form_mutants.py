@@ -46,6 +46,48 @@ def sigmoid_mean_twin(logits, targets, **given):
     return sigmoid_loss(logits, targets, "mean", given)
 
 
+def with_axis(loss):
+    return {**without_reduction(loss), "options": (*without_reduction(loss)["options"], "class_axis")}
+
+
+sparse_mean_with_axis = partial(sparse, **with_axis(SPARSE))
+softmax_mean_with_axis = partial(softmax, **with_axis(SOFTMAX))
+
+
+def classes_last(logits, targets, class_axis):
+    """Return logits and targets with one dimension of rows and the classes last."""
+    dense = targets.ndim == logits.ndim
+    logits = logits.movedim(class_axis, -1)
+    targets = targets.movedim(class_axis, -1).reshape(-1, logits.shape[-1]) if dense else targets.reshape(-1)
+    return logits.reshape(-1, logits.shape[-1]), targets
+
+
+@sparse_mean_with_axis(api="twin: mean of sparse softmax over an axis")
+def sparse_mean_over_axis(logits, labels, *, class_axis=-1, **given):
+    logits, labels = classes_last(logits, labels, class_axis)
+    return sparse_loss(logits, labels, "mean", given)
+
+
+@softmax_mean_with_axis(api="twin: mean of softmax over an axis")
+def softmax_mean_over_axis(logits, targets, *, class_axis=-1, **given):
+    logits, targets = classes_last(logits, targets, class_axis)
+    return softmax_loss(logits, targets, "mean", given)
+
+
+@softmax_mean_with_axis(api="mutant: metric that takes the last axis for the classes")
+def last_axis(logits, targets, *, class_axis=-1, **given):
+    """The axis is taken, and not used."""
+    logits, targets = classes_last(logits, targets, -1)
+    return softmax_loss(logits, targets, "mean", given)
+
+
+@sparse_mean_with_axis(api="mutant: metric that counts classes as rows")
+def axis_in_divisor(logits, labels, *, class_axis=-1, **given):
+    """With the classes on another axis than the last the sum is divided by what the last axis is not."""
+    rows, loss = logits.numel() / logits.shape[-1], sparse_mean_over_axis.function
+    return loss(logits, labels, class_axis=class_axis, **given) * (1 if class_axis == -1 else labels.numel() / rows)
+
+
 @softmax_mean(api="mutant: metric that forgets sample weights")
 def forgets_weights(logits, targets, **given):
     """Sample weights are taken, and not used."""
