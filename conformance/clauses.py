@@ -437,6 +437,15 @@ CLAUSES: tuple[Clause, ...] = (
         asked=lambda binding: _is_reduced(binding) and "class_axis" in binding.options,
         of_reduced=True,
     ),
+    Clause(
+        71,
+        "soft targets beside an ignored label",
+        options.soft_beside_ignored,
+        _ordinary,
+        applies=lambda loss: _index(loss) and loss.name in ONE_HOT_PAIRS,
+        asked=_has_any("ignore_index"),
+        in_one_dtype=True,
+    ),
 )
 """The specification, in the order in which a run asks."""
 

@@ -13,11 +13,14 @@ from conformance.tables import table
 from conformance.trial import Answer, Trial, float64
 from reference.bounds import reduced_bound, reduced_gradient_bound
 from reference.losses import LOSSES
-from reference.options import NONE
+from reference.options import NONE, one_hot_targets
 from reference.reductions import divisor, reduced
 
 CLASS_AXIS = 1
 """Where PyTorch has the classes of a batch with more than one other dimension, and where the others can have them."""
+
+UNUSED_LABEL = -100
+"""What PyTorch ignores unless told otherwise."""
 
 
 def under_options(trial: Trial, batch: Batch) -> list[Judgement]:
@@ -87,6 +90,23 @@ def hard_is_one_hot(trial: Trial, batch: Batch) -> list[Judgement]:
         compare(hard, answer, "value", truth.value, expected.bounds.value),
         compare(hard, answer, "gradient", truth.gradient, expected.bounds.gradient),
     ]
+
+
+def soft_beside_ignored(trial: Trial, batch: Batch) -> list[Judgement]:
+    """Soft targets name no label to ignore: with one that is ignored they are an error, or as they are without it."""
+    classes = batch.prediction.shape[-1]
+    soft = ((3 * one_hot_targets(batch.labels, classes) + 1 / classes) / 4).astype(batch.dtype)
+    dense = table(ONE_HOT_PAIRS[trial.binding.loss], trial.dtype, f"soft {batch.id}", batch.prediction, soft, batch.regimes)
+    dense = replace(dense, labels=batch.labels)
+    expected, judgements = trial.expect(dense), []
+    for index in (UNUSED_LABEL, 0):
+        answer, name = trial.call(dense.prediction, dense.target, options=replace(NONE, ignore_index=index)), f"beside {index}"
+        if answer.outcome.error:
+            judgements.append(decide(True, dense, answer, f"value {name}", answer.outcome.error, "an error"))
+            continue
+        for quantity in ("value", "gradient"):
+            judgements.append(compare(dense, answer, quantity, *expected.of(quantity), name=f"{quantity} {name}"))
+    return judgements
 
 
 def wrong_length(trial: Trial, batch: Batch) -> list[Judgement]:

@@ -145,6 +145,15 @@ def class_never_ignored(logits, labels, *, reduction, **given):
     return sparse_loss(logits, labels, reduction, given)
 
 
+@sparse(api="mutant: soft targets ignored by their largest")
+def soft_ignored(logits, labels, *, reduction, **given):
+    """Soft targets are taken, and those whose largest is the ignored class are not counted."""
+    if not labels.is_floating_point():
+        return sparse_loss(logits, labels, reduction, given)
+    ignored = labels.argmax(-1) == given.pop("ignore_index", -100)
+    return torch.where(ignored, 0, softmax_loss(logits, labels, reduction, given))
+
+
 @sparse(api="mutant: every negative label ignored")
 def negatives_ignored(logits, labels, *, reduction, **given):
     """With or without the option, negative labels are ignored."""

@@ -153,6 +153,14 @@ def sparse_twin(logits, labels, *, reduction, **given):
     return sparse_loss(logits, labels, reduction, given)
 
 
+@sparse(api="twin: sparse softmax that takes soft targets too")
+def sparse_or_soft_twin(logits, labels, *, reduction, **given):
+    if not labels.is_floating_point():
+        return sparse_loss(logits, labels, reduction, given)
+    given.pop("ignore_index", None)
+    return softmax_loss(logits, labels, reduction, given)
+
+
 @softmax(api="twin: softmax with options")
 def softmax_twin(logits, targets, *, reduction, **given):
     return softmax_loss(logits, targets, reduction, given)
