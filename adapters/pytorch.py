@@ -73,6 +73,8 @@ framework = _PyTorch()
 _DOCS = "https://docs.pytorch.org/docs/2.13/generated/torch.nn."
 _OVER_ALL = Semantics(mean_divisor="rows")
 """BCEWithLogitsLoss: "'mean': the sum of the output will be divided by the number of elements in the output"."""
+_SECOND_AXIS = Semantics(class_axis="second")
+"""CrossEntropyLoss and NLLLoss: the input has the shape "(N, C) or (N, C, d1, d2, ..., dK)"."""
 _CLAMPED = Semantics(mean_divisor="rows", log_of_zero="floor_100")
 """BCELoss: "we clamp its log function outputs to be greater than or equal to -100"."""
 
@@ -126,6 +128,7 @@ def categorical_by_xlogy(probabilities, targets):
     "sparse_categorical_cross_entropy",
     api="torch.nn.functional.nll_loss over log",
     options=("reduction", "class_weight", "ignore_index", "class_axis"),
+    semantics=_SECOND_AXIS,
     documentation=_DOCS + "NLLLoss.html",
 )
 def nll_loss_of_log(probabilities, labels, *, reduction, class_weight=None, ignore_index=-100, class_axis=1):
@@ -190,6 +193,7 @@ def log_of_sigmoid(logits, targets):
     "softmax_cross_entropy_with_logits",
     api="torch.nn.functional.cross_entropy",
     options=("reduction", "class_weight", "label_smoothing", "class_axis"),
+    semantics=_SECOND_AXIS,
     documentation=_DOCS + "CrossEntropyLoss.html",
 )
 def cross_entropy_with_probabilities(logits, targets, *, reduction, class_weight=None, label_smoothing=0.0, class_axis=1):
@@ -200,6 +204,7 @@ def cross_entropy_with_probabilities(logits, targets, *, reduction, class_weight
     "softmax_cross_entropy_with_logits",
     api="torch.nn.CrossEntropyLoss",
     options=("reduction", "class_weight", "label_smoothing", "class_axis"),
+    semantics=_SECOND_AXIS,
     documentation=_DOCS + "CrossEntropyLoss.html",
 )
 def cross_entropy_loss_with_probabilities(logits, targets, *, reduction, class_weight=None, label_smoothing=0.0, class_axis=1):
@@ -231,6 +236,7 @@ def log_of_softmax(logits, targets):
     "sparse_softmax_cross_entropy_with_logits",
     api="torch.nn.functional.cross_entropy",
     options=("reduction", "class_weight", "ignore_index", "label_smoothing", "class_axis"),
+    semantics=_SECOND_AXIS,
     documentation=_DOCS + "CrossEntropyLoss.html",
 )
 def cross_entropy(logits, labels, *, reduction, class_weight=None, ignore_index=-100, label_smoothing=0.0, class_axis=1):
@@ -248,6 +254,7 @@ def cross_entropy(logits, labels, *, reduction, class_weight=None, ignore_index=
     "sparse_softmax_cross_entropy_with_logits",
     api="torch.nn.CrossEntropyLoss",
     options=("reduction", "class_weight", "ignore_index", "label_smoothing", "class_axis"),
+    semantics=_SECOND_AXIS,
     documentation=_DOCS + "CrossEntropyLoss.html",
 )
 def cross_entropy_loss(logits, labels, *, reduction, class_weight=None, ignore_index=-100, label_smoothing=0.0, class_axis=1):
@@ -261,6 +268,7 @@ def cross_entropy_loss(logits, labels, *, reduction, class_weight=None, ignore_i
     "sparse_softmax_cross_entropy_with_logits",
     api="torch.nn.functional.nll_loss over log_softmax",
     options=("reduction", "class_weight", "ignore_index", "class_axis"),
+    semantics=_SECOND_AXIS,
     documentation=_DOCS + "NLLLoss.html",
 )
 def nll_loss_of_log_softmax(logits, labels, *, reduction, class_weight=None, ignore_index=-100, class_axis=1):
@@ -272,6 +280,7 @@ def nll_loss_of_log_softmax(logits, labels, *, reduction, class_weight=None, ign
     "sparse_softmax_cross_entropy_with_logits",
     api="torch.nn.NLLLoss over torch.nn.LogSoftmax",
     options=("reduction", "class_weight", "ignore_index", "class_axis"),
+    semantics=_SECOND_AXIS,
     documentation=_DOCS + "NLLLoss.html",
 )
 def nll_loss_module(logits, labels, *, reduction, class_weight=None, ignore_index=-100, class_axis=1):
@@ -295,6 +304,7 @@ def nll_loss_of_log_of_softmax(logits, labels, *, reduction):
     "negative_log_likelihood",
     api="torch.nn.functional.nll_loss",
     options=("reduction", "class_weight", "ignore_index", "class_axis"),
+    semantics=_SECOND_AXIS,
     documentation=_DOCS + "NLLLoss.html",
 )
 def nll_loss(log_probabilities, labels, *, reduction, class_weight=None, ignore_index=-100, class_axis=1):
@@ -305,6 +315,7 @@ def nll_loss(log_probabilities, labels, *, reduction, class_weight=None, ignore_
     "negative_log_likelihood",
     api="torch.nn.NLLLoss",
     options=("reduction", "class_weight", "ignore_index", "class_axis"),
+    semantics=_SECOND_AXIS,
     documentation=_DOCS + "NLLLoss.html",
 )
 def nll_loss_class(log_probabilities, labels, *, reduction, class_weight=None, ignore_index=-100, class_axis=1):

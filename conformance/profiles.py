@@ -41,8 +41,8 @@ XLA unrolls a loop over 33 classes, and takes three times as long to compile it 
 its own, are asked in `SMALL`: a loop over ten classes for 16 rows and more takes twice as long as one over fewer rows.
 """
 
-SPATIAL = (15, 10)
-"""Rows that are laid out as three by five."""
+SPATIAL = (12, 10)
+"""Rows that are laid out in three dimensions."""
 
 MOST_CLASSES = 1000
 """Of float64."""

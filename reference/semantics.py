@@ -44,6 +44,7 @@ class Semantics:
     focal_base: str = "as_given"
     label_dtype: str = "any"
     label_column: str = "error"
+    class_axis: str = "any"
     mixed_dtype: str = "value"
     loss_shape: str = "element"
     computation_dtype: str = "input"
@@ -221,6 +222,11 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
             "squeezed": "labels of shape (rows,)",
             "every_pair": "each with every row: a loss for every pair of a row and a label, (rows, rows) of them",
         },
+    ),
+    ChoicePoint(
+        "class_axis",
+        "Which axis may hold the classes?",
+        {"any": "the one that the caller names", "second": "the second: (N, C), (N, C, d1), (N, C, d1, d2)"},
     ),
     ChoicePoint(
         "mixed_dtype",

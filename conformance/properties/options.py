@@ -16,9 +16,6 @@ from reference.losses import LOSSES
 from reference.options import NONE, one_hot_targets
 from reference.reductions import divisor, reduced
 
-CLASS_AXIS = 1
-"""Where PyTorch has the classes of a batch with more than one other dimension, and where the others can have them."""
-
 UNUSED_LABEL = -100
 """What PyTorch ignores unless told otherwise."""
 
@@ -124,24 +121,37 @@ def wrong_length(trial: Trial, batch: Batch) -> list[Judgement]:
 
 
 def class_axis(trial: Trial, batch: Batch) -> list[Judgement]:
-    """With the classes on another axis, and rows in several dimensions, losses and gradients are those of the rows."""
-    prediction, target = on_another_axis(batch)
-    answer = trial.call(prediction, target, options=batch.options, class_axis=CLASS_AXIS)
-    value, gradient = answer.outcome.value, answer.outcome.gradient
-    if value is not None and value.shape == (prediction.shape[0], *prediction.shape[2:]):
-        value = value.reshape(batch.rows)
-    if gradient is not None and gradient.shape == prediction.shape:
-        gradient = np.moveaxis(gradient, CLASS_AXIS, -1).reshape(batch.prediction.shape)
-    expected, rows = trial.expect(batch), with_arrays(answer, value, gradient)
-    return [compare(batch, rows, quantity, *expected.of(quantity)) for quantity in ("value", "gradient")]
+    """With the classes on another axis, and rows in several dimensions, losses and gradients are those of the rows.
+
+    The semantics may say that the second axis alone may hold the classes.
+    """
+    expected, judgements = trial.expect(batch), []
+    for axis in class_axes(trial):
+        prediction, target = on_axis(batch, axis)
+        answer = trial.call(prediction, target, options=batch.options, class_axis=axis)
+        value, gradient = answer.outcome.value, answer.outcome.gradient
+        if value is not None and value.shape == tuple(np.delete(prediction.shape, axis)):
+            value = value.reshape(batch.rows)
+        if gradient is not None and gradient.shape == prediction.shape:
+            gradient = np.moveaxis(gradient, axis, -1).reshape(batch.prediction.shape)
+        rows = with_arrays(answer, value, gradient)
+        for quantity in ("value", "gradient"):
+            judgements.append(compare(batch, rows, quantity, *expected.of(quantity), name=f"{quantity} over axis {axis}"))
+    return judgements
 
 
-def on_another_axis(batch: Batch) -> tuple[NDArray, NDArray]:
-    """Return prediction and target with the rows in two dimensions and the classes between them."""
+def class_axes(trial: Trial) -> tuple[int, ...]:
+    """Return the axes that may hold the classes, beside the last."""
+    return (1,) if trial.semantics.class_axis == "second" else (1, 0)
+
+
+def on_axis(batch: Batch, axis: int) -> tuple[NDArray, NDArray]:
+    """Return prediction and target with the classes on an axis: the rows in three dimensions around it, or in one after it."""
+    rows = batch.rows
     # A finding comes down to a single row.
-    sides = (3, batch.rows // 3) if batch.rows % 3 == 0 else (1, batch.rows)
-    arrays = [batch.prediction.reshape(*sides, -1), batch.target.reshape(*sides, *batch.target.shape[1:])]
-    moved = [np.moveaxis(array, -1, CLASS_AXIS) if array.ndim > len(sides) else array for array in arrays]
+    sides = (rows,) if axis == 0 else (2, 3, rows // 6) if rows % 6 == 0 else (rows, 1, 1)
+    arrays = [array.reshape(*sides, *array.shape[1:]) for array in (batch.prediction, batch.target)]
+    moved = [np.moveaxis(array, -1, axis) if array.ndim > len(sides) else array for array in arrays]
     prediction, target = (lay_out(array, "rowwise") for array in moved)
     return prediction, target
 

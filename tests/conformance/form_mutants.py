@@ -8,6 +8,7 @@ import torch
 from adapters.binding import Binding
 from tests.conformance.option_twins import (
     SOUND,
+    classes_last,
     divisor,
     row_weights,
     sigmoid,
@@ -46,20 +47,10 @@ def sigmoid_mean_twin(logits, targets, **given):
     return sigmoid_loss(logits, targets, "mean", given)
 
 
-def with_axis(loss):
-    return {**without_reduction(loss), "options": (*without_reduction(loss)["options"], "class_axis")}
-
-
-sparse_mean_with_axis = partial(sparse, **with_axis(SPARSE))
-softmax_mean_with_axis = partial(softmax, **with_axis(SOFTMAX))
-
-
-def classes_last(logits, targets, class_axis):
-    """Return logits and targets with one dimension of rows and the classes last."""
-    dense = targets.ndim == logits.ndim
-    logits = logits.movedim(class_axis, -1)
-    targets = targets.movedim(class_axis, -1).reshape(-1, logits.shape[-1]) if dense else targets.reshape(-1)
-    return logits.reshape(-1, logits.shape[-1]), targets
+sparse_mean_with_axis, softmax_mean_with_axis = (
+    partial(declare, **{**without_reduction(loss), "options": (*without_reduction(loss)["options"], "class_axis")})
+    for declare, loss in ((sparse, SPARSE), (softmax, SOFTMAX))
+)
 
 
 @sparse_mean_with_axis(api="twin: mean of sparse softmax over an axis")

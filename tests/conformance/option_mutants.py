@@ -9,16 +9,20 @@ from adapters.binding import Binding, implements
 from tests.conformance.option_twins import (
     SOUND,
     class_weighted,
+    classes_last,
     divisor,
     kept_rows,
+    over_axis,
     row_weights,
     sigmoid,
     sigmoid_loss,
     smoothed,
     softmax,
     softmax_loss,
+    softmax_with_axis,
     sparse,
     sparse_loss,
+    sparse_with_axis,
 )
 from tests.conformance.twins import LOSES_SMALL, SPARSE
 from tests.conformance.twins import given as with_gradient
@@ -548,6 +552,36 @@ def sample_weight_on_positive(logits, targets, *, reduction, **given):
     given["pos_weight"] = given["pos_weight"] * weights[:, None]
     losses = sigmoid_loss(logits, targets, "none", given)
     return losses if reduction == "none" else losses.sum() / (weights.sum() * logits.shape[-1] if reduction == "mean" else 1)
+
+
+# The class axis
+
+
+@sparse_with_axis(api="mutant: rows in the order of memory")
+def rows_unmoved(logits, labels, *, reduction, class_axis=-1, **given):
+    """Predictions are reshaped to rows of classes without a transposition."""
+
+    def flatten(logits, labels, class_axis):
+        return logits.reshape(-1, logits.shape[class_axis]), labels.reshape(-1)
+
+    return over_axis(sparse_loss, logits, labels, reduction, class_axis, given, flatten)
+
+
+@softmax_with_axis(api="mutant: any axis taken for the second")
+def always_second(logits, targets, *, reduction, class_axis=-1, **given):
+    """The classes are sought on the second axis."""
+    return over_axis(softmax_loss, logits, targets, reduction, 1 if class_axis == 0 else class_axis, given)
+
+
+@softmax_with_axis(api="mutant: gradient over the last axis")
+def gradient_over_last(logits, targets, *, reduction, class_axis=-1, **given):
+    """The losses are those of the axis that is named, and the gradients those of the last."""
+    value = over_axis(softmax_loss, logits.detach(), targets, reduction, class_axis, given)
+    if class_axis == -1:
+        return over_axis(softmax_loss, logits, targets, reduction, class_axis, given)
+    last, shares = classes_last(logits, targets, -1)
+    others = softmax_loss(last, shares, "sum", given)
+    return value + (others - others.detach())
 
 
 # Dtypes and shapes of targets

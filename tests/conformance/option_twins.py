@@ -171,4 +171,42 @@ def sigmoid_twin(logits, targets, *, reduction, **given):
     return sigmoid_loss(logits, targets, reduction, given)
 
 
-OPTION_TWINS: tuple[Binding, ...] = (sparse_twin, softmax_twin, sigmoid_twin)
+def classes_last(logits, targets, class_axis):
+    """Return logits and targets with one dimension of rows and the classes last."""
+    dense = targets.ndim == logits.ndim
+    logits = logits.movedim(class_axis, -1)
+    targets = targets.movedim(class_axis, -1).reshape(-1, logits.shape[-1]) if dense else targets.reshape(-1)
+    return logits.reshape(-1, logits.shape[-1]), targets
+
+
+def over_axis(loss, logits, targets, reduction, class_axis, given: Given, flatten=classes_last):
+    """Return a loss whose classes are on an axis, in the shape of the other axes unless it is reduced."""
+    if class_axis == -1:
+        return loss(logits, targets, reduction, given)
+    rows = [size for axis, size in enumerate(logits.shape) if axis != class_axis]
+    losses = loss(*flatten(logits, targets, class_axis), reduction, given)
+    return losses.reshape(rows) if reduction == "none" else losses
+
+
+sparse_with_axis = partial(implements, SPARSE, options=(*taken(SPARSE), "class_axis"), semantics=LOSES_SMALL)
+softmax_with_axis = partial(implements, SOFTMAX, options=(*taken(SOFTMAX), "class_axis"), semantics=LOSES_SMALL)
+
+
+@sparse_with_axis(api="twin: sparse softmax over an axis")
+def sparse_axis_twin(logits, labels, *, reduction, class_axis=-1, **given):
+    return over_axis(sparse_loss, logits, labels, reduction, class_axis, given)
+
+
+@softmax_with_axis(api="twin: softmax over an axis")
+def softmax_axis_twin(logits, targets, *, reduction, class_axis=-1, **given):
+    return over_axis(softmax_loss, logits, targets, reduction, class_axis, given)
+
+
+OPTION_TWINS: tuple[Binding, ...] = (
+    sparse_twin,
+    sparse_or_soft_twin,
+    softmax_twin,
+    sigmoid_twin,
+    sparse_axis_twin,
+    softmax_axis_twin,
+)
