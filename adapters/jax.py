@@ -114,7 +114,7 @@ class Jax:
         started = perf_counter()
         try:
             with jax.default_device(jax.devices(device)[0]):
-                cotangent = self._upstream(loss, given, program) if mode == "jit" else cotangent
+                cotangent = self._upstream(loss, given, key) if mode == "jit" else cotangent
                 jit = ahead_of_time if mode == "jit" else _op_by_op
                 results = value_and_gradient(loss, prediction, target, cotangent, given.arrays, given.parameters, jit)
         except Exception as raised:
@@ -126,18 +126,20 @@ class Jax:
         value, gradient, target_gradient, *_ = results
         return Outcome(value, gradient, target_gradient, dtype, error, modified, seconds, compile_seconds, learnt)
 
-    def _upstream(self, loss: Loss, call: Call, program: tuple[object, ...]) -> NDArray:
+    def _upstream(self, loss: Loss, call: Call, key: object) -> NDArray:
         """Return the upstream gradient of a call, ones where it has none: a program takes either.
 
         It has the dtype of the prediction, whatever the dtype of the value is.
         """
         if call.cotangent is not None:
             return call.cotangent.astype(call.prediction.dtype)
-        if program not in self._ones:
+        given = call.prediction, call.target, *call.arrays.values(), *call.parameters.values()
+        shapes = (key, call.reduction, *(array.shape for array in given))
+        if shapes not in self._ones:
             jax.config.update("jax_enable_x64", True)
             value = jax.eval_shape(loss, call.prediction, call.target, **call.arrays, **call.parameters)
-            _keep(self._ones, program, np.ones(value.shape, call.prediction.dtype))
-        return self._ones[program]
+            _keep(self._ones, shapes, np.ones(value.shape))
+        return self._ones[shapes].astype(call.prediction.dtype)
 
 
 def _op_by_op(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -82,10 +82,11 @@ def _fewest(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
     for row in [judgement.witness] if has_rows else range(min(rows, SUSPECTS)):
         alone = _of_row(judgement, row)
         yield from takewhile(lambda batch: batch.prediction.shape[-1] <= 2, _fewer_classes(loss, alone))
-    dropped = np.flatnonzero(_dropped(judgement.batch)).tolist()
-    kept = [row for row in range(rows) if row not in dropped]
-    for pair in ([kept[0], dropped[0]] if kept and dropped else [0, 1], [0, 1]):
-        yield from _two_classes(loss, _take(judgement.batch, pair))
+    dropped = _dropped(judgement.batch)
+    if 0 < dropped.sum() < rows:
+        yield from _two_classes(loss, _take(judgement.batch, [int(dropped.argmin()), int(dropped.argmax())]))
+    if not has_rows:
+        yield from _two_classes(loss, _take(judgement.batch, [0, 1]))
 
 
 def _simple(loss: Loss, batch: Batch) -> Iterator[Batch]:
