@@ -3,6 +3,8 @@
 What is bound here takes NumPy arrays, as a user of `train_on_batch` has them. The model that is trained has one weight, of
 zeros, that it adds to its input: plain gradient descent with a learning rate of 1 turns it into minus the gradient of the loss.
 Models that end in an activation are asked in every dtype on each backend: whether a loss finds the logits depends on it.
+Class weights are asked where the targets are classes, as the page of `fit` wants them; and masks of models, for a metric that
+stands alone has no public way to be given one.
 """
 
 from functools import cache

@@ -74,7 +74,7 @@ _DOCS = "https://docs.pytorch.org/docs/2.13/generated/torch.nn."
 _OVER_ALL = Semantics(mean_divisor="rows")
 """BCEWithLogitsLoss: "'mean': the sum of the output will be divided by the number of elements in the output"."""
 _SECOND_AXIS = Semantics(class_axis="second")
-"""CrossEntropyLoss and NLLLoss: the input has the shape "(N, C) or (N, C, d1, d2, ..., dK)"."""
+"""CrossEntropyLoss and NLLLoss: the input has the shape (C), (N, C) or (N, C, d_1, ..., d_K)."""
 _CLAMPED = Semantics(mean_divisor="rows", log_of_zero="floor_100")
 """BCELoss: "we clamp its log function outputs to be greater than or equal to -100"."""
 
