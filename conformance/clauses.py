@@ -135,6 +135,11 @@ def _spatial(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
     return [fill(ordinary_case(loss.name, shape=SPATIAL), dtype)]
 
 
+def _spatial_under_options(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    cases = [case for case in option_cases(loss.name) if _has_first_numbers(case) and not _is_neutral(case)]
+    return [fill(replace(case, rows=SPATIAL[0], classes=SPATIAL[1]), dtype) for case in cases]
+
+
 def _table(make: Callable[[Loss, str], list[Batch]]) -> Inputs:
     return lambda loss, dtype, profile: make(loss, dtype)
 
@@ -445,6 +450,17 @@ CLAUSES: tuple[Clause, ...] = (
         applies=lambda loss: _index(loss) and loss.name in ONE_HOT_PAIRS,
         asked=_has_any("ignore_index"),
         in_one_dtype=True,
+    ),
+    Clause(
+        72,
+        "class axis under options",
+        options.class_axis,
+        _spatial_under_options,
+        applies=_classes,
+        asked=lambda binding: "class_axis" in binding.options and bool(set(binding.options) & set(GIVEN)),
+        in_one_dtype=True,
+        meaning="Under options too, alone and in pairs, losses and gradients with the classes on another axis are those of the "
+        "rows; weights and masks of rows have the shape of the losses.",
     ),
 )
 """The specification, in the order in which a run asks."""

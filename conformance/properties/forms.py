@@ -48,7 +48,8 @@ def axis_alone(trial: Trial, batch: Batch) -> list[Judgement]:
     value, bound, *_ = expect_reduced(trial, batch, reduction)
     judgements = []
     for axis in class_axes(trial):
-        answer = trial.call(*on_axis(batch, axis), reduction=reduction, class_axis=axis)
+        prediction, target, _ = on_axis(batch, axis)
+        answer = trial.call(prediction, target, reduction=reduction, class_axis=axis)
         judgements.append(compare(batch, answer, "value", value, bound, name=f"value under {reduction} over axis {axis}"))
     return judgements
 

@@ -13,7 +13,7 @@ from conformance.tables import table
 from conformance.trial import Answer, Trial, float64
 from reference.bounds import reduced_bound, reduced_gradient_bound
 from reference.losses import LOSSES
-from reference.options import NONE, one_hot_targets
+from reference.options import NONE, Options, one_hot_targets
 from reference.reductions import divisor, reduced
 
 UNUSED_LABEL = -100
@@ -125,10 +125,13 @@ def class_axis(trial: Trial, batch: Batch) -> list[Judgement]:
 
     The semantics may say that the second axis alone may hold the classes.
     """
+    given = batch.options.given
+    if not set(given) <= set(trial.binding.options):
+        return []
     expected, judgements = trial.expect(batch), []
-    for axis in class_axes(trial):
-        prediction, target = on_axis(batch, axis)
-        answer = trial.call(prediction, target, options=batch.options, class_axis=axis)
+    for axis in (1,) if given else class_axes(trial):
+        prediction, target, options = on_axis(batch, axis)
+        answer = trial.call(prediction, target, options=options, class_axis=axis)
         value, gradient = answer.outcome.value, answer.outcome.gradient
         if value is not None and value.shape == tuple(np.delete(prediction.shape, axis)):
             value = value.reshape(batch.rows)
@@ -145,15 +148,19 @@ def class_axes(trial: Trial) -> tuple[int, ...]:
     return (1,) if trial.semantics.class_axis == "second" else (1, 0)
 
 
-def on_axis(batch: Batch, axis: int) -> tuple[NDArray, NDArray]:
-    """Return prediction and target with the classes on an axis: the rows in three dimensions around it, or in one after it."""
+def on_axis(batch: Batch, axis: int) -> tuple[NDArray, NDArray, Options]:
+    """Return a batch with the classes on an axis: the rows in three dimensions around it, or in one after it."""
     rows = batch.rows
     # A finding comes down to a single row.
     sides = (rows,) if axis == 0 else (2, 3, rows // 6) if rows % 6 == 0 else (rows, 1, 1)
-    arrays = [array.reshape(*sides, *array.shape[1:]) for array in (batch.prediction, batch.target)]
-    moved = [np.moveaxis(array, -1, axis) if array.ndim > len(sides) else array for array in arrays]
-    prediction, target = (lay_out(array, "rowwise") for array in moved)
-    return prediction, target
+
+    def moved(array: NDArray) -> NDArray:
+        spread = array.reshape(*sides, *array.shape[1:])
+        return lay_out(np.moveaxis(spread, -1, axis) if array.ndim > 1 else spread, "rowwise")
+
+    given = dict(batch.options.given)
+    given.update({name: moved(given[name]) for name in ("sample_weight", "mask", "where") if name in given})
+    return moved(batch.prediction), moved(batch.target), Options(**given)
 
 
 def expect_reduced(trial: Trial, batch: Batch, reduction: str) -> tuple[NDArray, NDArray, NDArray, NDArray]:

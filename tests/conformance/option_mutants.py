@@ -573,6 +573,22 @@ def always_second(logits, targets, *, reduction, class_axis=-1, **given):
     return over_axis(softmax_loss, logits, targets, reduction, 1 if class_axis == 0 else class_axis, given)
 
 
+@softmax_with_axis(api="mutant: label smoothing over the last axis")
+def smoothed_over_last(logits, targets, *, reduction, class_axis=-1, **given):
+    """The share of each class is that of as many classes as the last axis has."""
+    classes = targets.shape[-1]
+    loss = partial(softmax_loss, steps=replace(SOUND, smooth=lambda t, there, e: (1 - e) * t + e / classes))
+    return over_axis(loss, logits, targets, reduction, class_axis, given)
+
+
+@sparse_with_axis(api="mutant: sample weights in the order of the classes' axis")
+def weights_transposed(logits, labels, *, reduction, class_axis=-1, **given):
+    """Sample weights of several dimensions are read in another order than the losses."""
+    if class_axis != -1 and "sample_weight" in given:
+        given["sample_weight"] = given["sample_weight"].movedim(0, -1)
+    return over_axis(sparse_loss, logits, labels, reduction, class_axis, given)
+
+
 @softmax_with_axis(api="mutant: gradient over the last axis")
 def gradient_over_last(logits, targets, *, reduction, class_axis=-1, **given):
     """The losses are those of the axis that is named, and the gradients those of the last."""

@@ -184,6 +184,9 @@ def over_axis(loss, logits, targets, reduction, class_axis, given: Given, flatte
     if class_axis == -1:
         return loss(logits, targets, reduction, given)
     rows = [size for axis, size in enumerate(logits.shape) if axis != class_axis]
+    given = {name: value.reshape(-1) if name in ("sample_weight", "mask") else value for name, value in given.items()}
+    if "where" in given:
+        given["where"] = given["where"].movedim(class_axis, -1).reshape(-1, logits.shape[class_axis])
     losses = loss(*flatten(logits, targets, class_axis), reduction, given)
     return losses.reshape(rows) if reduction == "none" else losses
 
