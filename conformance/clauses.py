@@ -126,9 +126,10 @@ def _ordinary(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
     return [fill(ordinary_case(loss.name), dtype)]
 
 
-def _beside_larger(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
-    """Return batches beside a larger one with as many classes: of sixty-four rows if of two thousand are asked, else of one."""
-    return _few(TEN)(loss, dtype, profile) if profile.asks(dtype, LONG) else tables.one_row(loss, dtype)
+def _repeated(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    """Return drawn batches, and one row in the dtypes in which no larger batch than these is compiled."""
+    alone = tables.one_row(loss, dtype) if dtype in profile.sparing else []
+    return [*alone, *_few(TEN)(loss, dtype, profile)]
 
 
 def _spatial(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
@@ -355,7 +356,7 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(29, "upstream gradient", interface.upstream_gradient, _few(TEN, WIDE)),
     Clause(30, "shape and dtype", interface.shape_and_dtype, _one_row_and_more, asks_shape=True),
     Clause(31, "inputs", interface.inputs_intact, _few(SMALL, TEN)),
-    Clause(32, "repeatability", interface.repeatable, _beside_larger),
+    Clause(32, "repeatability", interface.repeatable, _repeated),
     Clause(33, "worked examples", accuracy.worked_examples, _table(tables.worked), applies=_logits, founding=True),
     _option(34, "class_weight"),
     _option(35, "pos_weight"),

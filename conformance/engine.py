@@ -16,7 +16,6 @@ from conformance.judging import Judgement
 from conformance.profiles import Profile
 from conformance.shrink import shrink
 from conformance.trial import Trial, float64, regime_counts
-from reference.losses import LOSSES
 from reference.semantics import MATHEMATICAL
 from reports.record import Answers, Number, Record, Verdict, number
 
@@ -134,7 +133,7 @@ def _judge(
     """
     first = list(_ask(examination, question, trial))
     if not first:
-        return _record(question, "not run", [], reason=_why_nothing(examination, question)), ()
+        return _record(question, "not run", [], reason=_why_nothing(examination, question, trial)), ()
     listed = entries if examination.profile.shows_all else []
     if not _violations(first):
         return (_fixed(question, first, listed) if listed else _record(question, "conforms", first)), ()
@@ -153,8 +152,8 @@ def _judge(
     return _listed(examination, question, documented, second, entries), tuple(shown)
 
 
-def _why_nothing(examination: Examination, question: Question) -> str:
-    has_cases = question.clause.inputs(LOSSES[question.binding.loss], question.dtype, examination.profile)
+def _why_nothing(examination: Examination, question: Question, trial: Trial) -> str:
+    has_cases = question.clause.inputs(trial.loss, trial.dtype, examination.profile)
     return "none of its cases can be judged" if has_cases else "the profile has no cases of it in this dtype"
 
 

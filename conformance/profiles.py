@@ -34,7 +34,6 @@ class Profile:
 
 
 SMALL, TEN, PAIRS, SQUARE, LONG, WIDE = (15, 3), (64, 10), (64, 2), (65, 65), (2048, 10), (16, 2051)
-
 """The shape buckets that tables and relations share with the draws: a framework that compiles has them compiled.
 
 XLA unrolls a loop over 33 classes, and takes three times as long to compile it as one over 65. Options, each a program of
@@ -45,7 +44,7 @@ SPATIAL = (12, 10)
 """Rows that are laid out in three dimensions."""
 
 MOST_CLASSES = 1000
-"""Of float64."""
+"""So many are asked in float64."""
 
 _MANY = (SMALL, PAIRS, TEN, SQUARE, LONG, WIDE, (130, 257), (600, 10), (16, 1000), (64, 4096), (2, 65536), (2, 131072))
 
