@@ -1,6 +1,7 @@
 """Cases: small descriptors with a printed id, drawn once by Hypothesis and filled with numbers by NumPy."""
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from hashlib import blake2b
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from conformance.hidden import HIDDEN, fill_hidden
 from conformance.profiles import LONG, SMALL, SQUARE, TEN, Profile
 from conformance.regimes import MASKED, limits, regimes_for, simplex, targets_in_form
-from conformance.settings import SETTINGS, combinations_of
+from conformance.settings import SETTINGS, Setting, combinations_of, neutral_pairs_of
 from reference.losses import FOUNDING_TABLE, LOSSES, Loss
 from reference.options import NONE, Options, one_hot_targets
 
@@ -193,9 +194,20 @@ ORDINARY = frozenset(
 @cache
 def option_cases(loss: str) -> tuple[Case, ...]:
     """Return the cases of a loss under its options: each setting alone, and pairs of options."""
+    return _numbered(loss, combinations_of(LOSSES[loss]))
+
+
+@cache
+def neutral_pair_cases(loss: str) -> tuple[Case, ...]:
+    """Return the cases of a loss under an option with its neutral value, beside another option."""
+    return _numbered(loss, neutral_pairs_of(LOSSES[loss]))
+
+
+def _numbered(loss: str, together: Iterable[tuple[Setting, ...]]) -> tuple[Case, ...]:
+    """Return an ordinary case for all that is given together, with the layouts in turn."""
     return tuple(
         ordinary_case(loss, LAYOUTS[number % len(LAYOUTS)], tuple(setting.id for setting in given), f"{number:016x}")
-        for number, given in enumerate(combinations_of(LOSSES[loss]))
+        for number, given in enumerate(together)
     )
 
 

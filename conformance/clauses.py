@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.binding import Binding
 from conformance import tables
-from conformance.cases import Batch, Case, draw_cases, fill, option_cases, ordinary_case, smooth_case
+from conformance.cases import Batch, Case, draw_cases, fill, neutral_pair_cases, option_cases, ordinary_case, smooth_case
 from conformance.judging import Judgement
 from conformance.profiles import LONG, SMALL, SPATIAL, SQUARE, TEN, WIDE, Profile
 from conformance.properties import accuracy, dtypes, forms, interface, linear, options, relations, special_values
@@ -201,6 +201,12 @@ def _under(*chosen: Callable[[Case], bool]) -> Inputs:
     return inputs
 
 
+def _neutral(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    """Return the cases of neutral options: alone, and in the first dtype beside another option too."""
+    pairs = neutral_pair_cases(loss.name) if dtype == DTYPES[0] else ()
+    return [*_under(_is_neutral)(loss, dtype, profile), *(fill(case, dtype) for case in pairs)]
+
+
 def _is_pair(case: Case) -> bool:
     return len(case.settings) > 1
 
@@ -380,7 +386,7 @@ CLAUSES: tuple[Clause, ...] = (
         meaning="Under two options together value and gradients are those of their meanings, and so under each reduction.",
     ),
     Clause(47, "dropped rows", options.whatever_they_hold, _under(_drops_rows), asked=_has_any(*DROPPING)),
-    Clause(48, "neutral options", options.neutral, _under(_is_neutral), asked=_has_any(*GIVEN)),
+    Clause(48, "neutral options", options.neutral, _neutral, asked=_has_any(*GIVEN)),
     Clause(
         49,
         "one-hot under options",
@@ -429,7 +435,7 @@ CLAUSES: tuple[Clause, ...] = (
     _of_parameters(62, "linear reductions", linear.reductions, _few(TEN), needs=_has_reduction),
     _of_parameters(63, "linear options", linear.under_options, _under(), asked=_has_any(*GIVEN)),
     _of_parameters(64, "linear dropped rows", linear.whatever_they_hold, _under(_drops_rows), asked=_has_any(*DROPPING)),
-    _of_parameters(65, "linear neutral options", linear.neutral, _under(_is_neutral), asked=_has_any(*GIVEN)),
+    _of_parameters(65, "linear neutral options", linear.neutral, _neutral, asked=_has_any(*GIVEN)),
     _of_parameters(66, "linear edges", linear.edges, _table(tables.linear_edges)),
     _of_parameters(67, "linear labels out of range", linear.labels_beyond, _table(tables.linear_labels)),
     _of_parameters(68, "linear empty batch", linear.empty_batch, _table(tables.linear_empty)),
@@ -460,8 +466,8 @@ CLAUSES: tuple[Clause, ...] = (
         applies=_classes,
         asked=lambda binding: "class_axis" in binding.options and bool(set(binding.options) & set(GIVEN)),
         in_one_dtype=True,
-        meaning="Under options too, alone and in pairs, losses and gradients with the classes on another axis are those of the "
-        "rows; weights and masks of rows have the shape of the losses.",
+        meaning="Under options too, alone and in pairs, losses, reduced or not, and gradients with the classes on another axis "
+        "are those of the rows; weights and masks of rows have the shape of the losses.",
     ),
 )
 """The specification, in the order in which a run asks."""

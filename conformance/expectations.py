@@ -13,6 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from conformance.clauses import Clause
 from conformance.compositions import COMPOSITIONS, composed
 from conformance.judging import Judgement
+from conformance.profiles import PROFILES
 from conformance.trial import Trial
 from reference.losses import LOSSES, Grade
 from reference.semantics import Semantics
@@ -63,7 +64,8 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One known defect, or a divergence of which the documentation says nothing, if ``undocumented``.
 
     ``loss`` and ``api`` are shell patterns; empty conditions hold always. ``clauses`` are numbers. ``versions`` is a
-    requirement, such as "torch>=2.0,<3". ``upstream`` is the address of the thread, or "not found upstream".
+    requirement, such as "torch>=2.0,<3". ``profiles`` tell apart what shows in more cases alone, or in more regimes there.
+    ``upstream`` is the address of the thread, or "not found upstream".
     """
 
     api: tuple[str, ...]
@@ -77,6 +79,7 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     modes: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     versions: str = ""
+    profiles: tuple[str, ...] = ()
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,10 +92,11 @@ class ExpectationError(Exception):
 
 @dataclass(frozen=True)
 class Expectations:
-    """What is known of one adapter, and the versions it is matched against."""
+    """What is known of one adapter, and the versions and the profile that it is matched against."""
 
     entries: tuple[Expectation, ...]
     versions: dict[str, str]
+    profile: str = "default"
 
     def matching(self, trial: Trial, clause: Clause) -> tuple[int, ...]:
         """Return the numbers of the entries whose conditions hold for a question."""
@@ -106,6 +110,7 @@ class Expectations:
             and trial.dtype in (entry.dtypes or (trial.dtype,))
             and trial.mode in (entry.modes or (trial.mode,))
             and trial.device in (entry.devices or (trial.device,))
+            and self.profile in (entry.profiles or (self.profile,))
             and self.version_holds(entry.versions)
         )
 
@@ -121,23 +126,23 @@ class Expectations:
         return bool(condition) and Requirement(condition).name in self.versions
 
 
-def load_expectations(name: str, versions: dict[str, str]) -> Expectations:
+def load_expectations(name: str, versions: dict[str, str], profile: str = "default") -> Expectations:
     """Return what is known of an adapter; nothing if it has no file.
 
     Raises:
-        ExpectationError: a file that is not TOML, misses a field, names a choice point, kind or version wrongly, or calls a
-            defect an undocumented divergence.
+        ExpectationError: a file that is not TOML, misses a field, names a choice point, kind, version or profile wrongly, or
+            calls a defect an undocumented divergence.
     """
     path = FOLDER / f"{name}.toml"
     if not path.exists():
-        return Expectations((), versions)
+        return Expectations((), versions, profile)
     try:
         entries = msgspec.toml.decode(path.read_bytes(), type=_File).expect
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ExpectationError(f"{path}: {error}; see the fields of Expectation in conformance/expectations.py") from error
     for number, entry in enumerate(entries, 1):
         _check(entry, f"{path}, entry {number}")
-    return Expectations(entries, versions)
+    return Expectations(entries, versions, profile)
 
 
 def _check(entry: Expectation, where: str) -> None:
@@ -154,6 +159,8 @@ def _check(entry: Expectation, where: str) -> None:
         raise ExpectationError(f"{where}: {observed.composition!r} is no composition; use one of {', '.join(COMPOSITIONS)}")
     if set(observed.got) - set(KINDS):
         raise ExpectationError(f"{where}: got has {sorted(set(observed.got) - set(KINDS))[0]!r}; use {', '.join(KINDS)}")
+    if unknown := sorted(set(entry.profiles) - set(PROFILES)):
+        raise ExpectationError(f"{where}: {unknown[0]!r} is no profile; use {', '.join(PROFILES)}")
     if not entry.reason or not (entry.upstream.startswith("https://") or entry.upstream == "not found upstream"):
         raise ExpectationError(f'{where}: give a reason, and upstream as an https address or "not found upstream"')
     for form, known in ((observed.value_form, VALUE_FORMS), (observed.gradient_form, GRADIENT_FORMS)):

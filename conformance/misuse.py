@@ -171,6 +171,12 @@ class View:
         """Return error over bound of a result that fits."""
         return bound_ratio(got.squeeze(), self.value.squeeze(), self.bound.squeeze(), precision=DTYPE)
 
+    def mean(self) -> "View":
+        """Return the mean of the losses, which is all that a metric gives."""
+        losses, bound = self.value.ravel(), self.bound.ravel()
+        mean = reduced_bound(losses, Bounds(bound, bound, None), reduction="mean", precision=DTYPE)
+        return View(np.asarray(losses.mean()), np.asarray(mean))
+
 
 @cache
 def right_loss(kind: DataKind) -> tuple[View, ...]:
@@ -198,9 +204,9 @@ def _by_row(whole: View, reduction: str) -> View:
 def misuses(binding: Binding, adapter: Adapter, device: str) -> list[Misuse]:
     """Return what a binding does with every kind of data that its API does not expect: a line for each, always the same.
 
-    It is called as the questions call it, without reduction, in float32 and in the framework's first mode.
+    It is called as the questions call it, in float32 and in its first mode; without reduction, if it can do without.
     """
-    trial = Trial(binding, adapter.framework, adapter.framework.modes[0], DTYPE, device)
+    trial = Trial(binding, adapter.framework, binding.mode or adapter.framework.modes[0], DTYPE, device)
     traced: dict[tuple[object, ...], str] = {}
     return [_misuse(kind, trial, traced) for kind in _not_its_own(binding, adapter)]
 
@@ -226,14 +232,20 @@ def _beside(trial: Trial, kind: DataKind) -> Options:
     return Options(linear_weight=np.eye(kind.prediction.shape[-1], dtype=DTYPE)) if trial.loss.parameters else NONE
 
 
+def _least_reduced(trial: Trial) -> str:
+    """Return the reduction that is asked: "none", or the mean of what gives nothing else."""
+    reductions = trial.binding.reductions
+    return "none" if "none" in reductions else reductions[0]
+
+
 def _misuse(kind: DataKind, trial: Trial, traced: dict[tuple[object, ...], str]) -> Misuse:
     """Measure one kind of data; ``traced`` has the warnings by shape and dtype: who compiles, warns once for all calls."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for hidden in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", hidden)  # as Python does: the user of a library does not see them
-        outcome = trial.call(*kind.rows, options=_beside(trial, kind)).outcome
-    views = right_loss(kind)
+        outcome = trial.call(*kind.rows, reduction=_least_reduced(trial), options=_beside(trial, kind)).outcome
+    views = right_loss(kind) if _least_reduced(trial) == "none" else tuple(view.mean() for view in right_loss(kind))
     warning = describe_error(caught[0].category(str(caught[0].message))) if caught else ""
     program = tuple((array.shape, array.dtype.name) for array in kind.rows)
     if outcome.compile_seconds:
@@ -271,7 +283,7 @@ def _compare(views: tuple[View, ...], got: NDArray) -> tuple[str, str, Number]:
 
 
 def _first_rows(losses: NDArray) -> str:
-    return _on_a_line(losses.squeeze()[:2].astype(DTYPE) + np.float32(0))  # -0.0 is 0.0 to everyone
+    return _on_a_line(np.atleast_1d(losses.squeeze())[:2].astype(DTYPE) + np.float32(0))  # -0.0 is 0.0 to everyone
 
 
 def _on_a_line(array: NDArray) -> str:

@@ -61,13 +61,13 @@ class Session:
         self.adapter: Adapter = load(option(config, "adapter"))
         self.import_seconds = perf_counter() - self.start
         self.versions = framework_versions(self.adapter)
-        self.expectations: Expectations = load_expectations(self.adapter.name, self.versions)
         self.profile = replace(PROFILES[option(config, "profile")], sparing=self.adapter.framework.sparing)
+        self.expectations: Expectations = load_expectations(self.adapter.name, self.versions, self.profile.name)
         self.examination = Examination(self.adapter, option(config, "device"), self.profile, self.expectations)
         asked = questions(self.adapter, loss=option(config, "loss"), question=option(config, "question"))
         self.questions: dict[str, Question] = {question_id(question): question for question in asked}
         self.all = len(questions(self.adapter))
-        self.misused = {f"{b.loss}/misuse/{b.api}": b for b in self.adapter.bindings if not (b.textbook or b.mode)}
+        self.misused = {f"{b.loss}/misuse/{b.api}": b for b in self.adapter.bindings if not b.textbook}
         self.is_worker = hasattr(config, "workerinput")
         self.writer: Writer | None = None
         self.met: set[int] = set()
@@ -205,10 +205,10 @@ class Session:
         return {question.dtype for question in self.questions.values() if question.binding is binding}
 
     def _in_force(self, entry: Any) -> bool:
-        """Tell whether this run could have met an entry at all: its device is this one, and its versions are not others."""
-        devices = entry.devices or (option(self.config, "device"),)
+        """Tell whether this run could have met an entry at all: its device and profile are these, and its versions not others."""
+        device, profile = option(self.config, "device"), self.profile.name
         elsewhere = self.expectations.knows(entry.versions) and not self.expectations.version_holds(entry.versions)
-        return not elsewhere and option(self.config, "device") in devices
+        return not elsewhere and device in (entry.devices or (device,)) and profile in (entry.profiles or (profile,))
 
 
 def question_id(question: Question) -> str:

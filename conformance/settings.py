@@ -137,3 +137,15 @@ def combinations_of(loss: Loss) -> list[tuple[Setting, ...]]:
     for one, other in combinations(loss.options, 2):
         pairs += [(settings_of(one)[0], setting) for setting in settings_of(other)[:2] if not setting.neutral]
     return [*alone, *pairs]
+
+
+def neutral_pairs_of(loss: Loss) -> list[tuple[Setting, Setting]]:
+    """Return each option in its first setting, beside each neutral setting of another."""
+    return [
+        (settings_of(one)[0], setting)
+        for one in loss.options
+        for other in loss.options
+        if other != one
+        for setting in settings_of(other)
+        if setting.neutral
+    ]

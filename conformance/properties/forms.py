@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from adapters.binding import Binding
 from conformance.cases import Batch
 from conformance.judging import Judgement, agree, compare
-from conformance.properties.options import class_axes, expect_reduced, on_axis, poisoned
+from conformance.properties.options import class_axes, expect_reduced, poisoned, reduced_over_axis
 from conformance.properties.relations import with_arrays
 from conformance.trial import Answer, Trial, float64
 from reference.precision import PRECISIONS
@@ -45,13 +45,7 @@ def dropped_alone(trial: Trial, batch: Batch) -> list[Judgement]:
 def axis_alone(trial: Trial, batch: Batch) -> list[Judgement]:
     """With the classes on another axis a mean that is given alone is that of the rows."""
     (reduction,) = trial.binding.reductions
-    value, bound, *_ = expect_reduced(trial, batch, reduction)
-    judgements = []
-    for axis in class_axes(trial):
-        prediction, target, _ = on_axis(batch, axis)
-        answer = trial.call(prediction, target, reduction=reduction, class_axis=axis)
-        judgements.append(compare(batch, answer, "value", value, bound, name=f"value under {reduction} over axis {axis}"))
-    return judgements
+    return [reduced_over_axis(trial, batch, axis, reduction) for axis in class_axes(trial)]
 
 
 def forms_agree(trial: Trial, batch: Batch) -> list[Judgement]:

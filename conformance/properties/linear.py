@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from conformance.cases import Batch, lay_out
 from conformance.judging import Judgement, compare, decide, refuse
+from conformance.properties.options import without_neutral
 from conformance.properties.special_values import labels_outside
 from conformance.trial import Answer, Trial, float64
 from reference.bounds import Bounds, additions, bound_ratio, error_bounds, reduced_bound
@@ -79,11 +80,13 @@ def whatever_they_hold(trial: Trial, batch: Batch) -> list[Judgement]:
 
 
 def neutral(trial: Trial, batch: Batch) -> list[Judgement]:
-    """Class weights of one, a label that no row has and a smoothing of 0 leave losses and gradients as they are."""
+    """Class weights of one, a label that no row has and a smoothing of 0 leave losses and gradients as they are.
+
+    So they do beside another option.
+    """
     if not _takes(trial, batch):
         return []
-    given = {name: batch.options.given[name] for name in trial.loss.parameters}
-    plain = replace(batch, options=type(batch.options)(**given))
+    plain = without_neutral(batch)
     answer, expected = trial.ask(batch), trial.expect(plain)
     return [
         compare(batch, answer, "value", *expected.of("value")),
@@ -117,7 +120,7 @@ def empty_batch(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def interface(trial: Trial, batch: Batch) -> list[Judgement]:
     """Each gradient has the shape and the dtype of its array; the same call gives the same answer, and no input changes."""
-    first, second = trial.ask(batch), trial.ask(batch)
+    first, second = trial.ask(batch), trial.call(batch.prediction, batch.target, options=batch.options)
     shapes = {"value": (batch.rows,), "gradient": batch.prediction.shape}
     shapes |= {name: array.shape for name, array in first.call.parameters.items()}
     judgements = []

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from conformance.cases import Batch, lay_out
 from conformance.judging import Judgement, compare, decide
 from conformance.properties.relations import ONE_HOT_PAIRS, both_agree, with_arrays
+from conformance.settings import SETTINGS
 from conformance.tables import table
 from conformance.trial import Answer, Trial, float64
 from reference.bounds import reduced_bound, reduced_gradient_bound
@@ -59,11 +60,19 @@ def poisoned(trial: Trial, batch: Batch) -> Batch:
 
 
 def neutral(trial: Trial, batch: Batch) -> list[Judgement]:
-    """An option with its neutral value gives what the call without it gives."""
+    """An option with its neutral value gives what the call without it gives, alone and beside another option."""
     if not set(batch.options.given) <= set(trial.binding.options):
         return []
-    plain = replace(batch, options=NONE)
+    plain = without_neutral(batch)
     return both_agree(batch, trial.ask(batch), trial.ask(plain), trial.expect(plain))
+
+
+def without_neutral(batch: Batch) -> Batch:
+    """Return a batch without those of its options that have a neutral value."""
+    settings = [SETTINGS[name] for name in batch.regimes[0].split("+")]
+    neutral = {setting.option for setting in settings if setting.neutral}
+    left = {name: value for name, value in batch.options.given.items() if name not in neutral}
+    return replace(batch, options=Options(**left))
 
 
 def hard_is_one_hot(trial: Trial, batch: Batch) -> list[Judgement]:
@@ -123,7 +132,7 @@ def wrong_length(trial: Trial, batch: Batch) -> list[Judgement]:
 def class_axis(trial: Trial, batch: Batch) -> list[Judgement]:
     """With the classes on another axis, and rows in several dimensions, losses and gradients are those of the rows.
 
-    The semantics may say that the second axis alone may hold the classes.
+    So are reduced losses. The semantics may say that the second axis alone may hold the classes.
     """
     given = batch.options.given
     if not set(given) <= set(trial.binding.options):
@@ -140,7 +149,16 @@ def class_axis(trial: Trial, batch: Batch) -> list[Judgement]:
         rows = with_arrays(answer, value, gradient)
         for quantity in ("value", "gradient"):
             judgements.append(compare(batch, rows, quantity, *expected.of(quantity), name=f"{quantity} over axis {axis}"))
+        judgements += [reduced_over_axis(trial, batch, axis, name) for name in trial.binding.reductions if name != "none"]
     return judgements
+
+
+def reduced_over_axis(trial: Trial, batch: Batch, axis: int, reduction: str) -> Judgement:
+    """Judge a reduced loss with the classes on an axis: it is that of the rows."""
+    prediction, target, options = on_axis(batch, axis)
+    answer = trial.call(prediction, target, reduction=reduction, options=options, class_axis=axis)
+    value, bound, *_ = expect_reduced(trial, batch, reduction)
+    return compare(batch, answer, "value", value, bound, name=f"value under {reduction} over axis {axis}")
 
 
 def class_axes(trial: Trial) -> tuple[int, ...]:

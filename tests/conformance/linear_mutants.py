@@ -1,6 +1,7 @@
 """Linear cross-entropies broken on purpose, in PyTorch, and one that is sound: what the suite must always catch, and never."""
 
 from functools import partial
+from itertools import count
 
 import torch
 import torch.nn.functional as F
@@ -138,6 +139,15 @@ def last_chunk_left_out(hidden, labels, *, linear_weight, linear_bias=None, redu
     each = losses_of(logits, labels[kept], given.get("class_weight"))
     losses = torch.zeros(len(labels), dtype=hidden.dtype).masked_scatter(kept, each)
     return as_gradient_of(right, reduced(losses, reduction, weights_of(labels[kept], given.get("class_weight")).sum()))
+
+
+_calls = count()
+
+
+@linear(api="mutant: not the same twice")
+def not_the_same_twice(hidden, labels, *, linear_weight, linear_bias=None, reduction, **given):
+    value = sound(hidden, labels, linear_weight, linear_bias, reduction, **given)
+    return value * (1 + next(_calls) % 2 * torch.finfo(value.dtype).eps)
 
 
 LINEAR_TWINS = (twin,)

@@ -554,6 +554,25 @@ def sample_weight_on_positive(logits, targets, *, reduction, **given):
     return losses if reduction == "none" else losses.sum() / (weights.sum() * logits.shape[-1] if reduction == "mean" else 1)
 
 
+# Neutral options beside others
+
+
+@sparse(api="mutant: class weights lost beside a smoothing of 0")
+def unsmoothed_is_unweighted(logits, labels, *, reduction, **given):
+    """A smoothing of 0 takes the short way, which knows no weights."""
+    if given.get("label_smoothing") == 0:
+        given.pop("class_weight", None)
+    return sparse_loss(logits, labels, reduction, given)
+
+
+@softmax(api="mutant: sample weights lost beside a mask that leaves all")
+def unmasked_is_unweighted(logits, targets, *, reduction, **given):
+    """Where no row is masked the weights are taken for the mask."""
+    if "mask" in given and given["mask"].all():
+        given.pop("sample_weight", None)
+    return softmax_loss(logits, targets, reduction, given)
+
+
 # The class axis
 
 
@@ -598,6 +617,14 @@ def gradient_over_last(logits, targets, *, reduction, class_axis=-1, **given):
     last, shares = classes_last(logits, targets, -1)
     others = softmax_loss(last, shares, "sum", given)
     return value + (others - others.detach())
+
+
+@sparse_with_axis(api="mutant: the mean over an axis divides by the first dimension")
+def mean_of_first_dimension(logits, labels, *, reduction, class_axis=-1, **given):
+    """Rows in several dimensions count as one each along the first."""
+    if class_axis == -1 or reduction != "mean":
+        return over_axis(sparse_loss, logits, labels, reduction, class_axis, given)
+    return over_axis(sparse_loss, logits, labels, "sum", class_axis, given) / len(labels)
 
 
 # Dtypes and shapes of targets

@@ -150,6 +150,8 @@ def test_undocumented_divergence_beside_a_defect_is_a_defect() -> None:
         ({"modes": ("jit",)}, False),
         ({"devices": ("cpu",)}, True),
         ({"devices": ("cuda",)}, False),
+        ({"profiles": ("quick", "default")}, True),
+        ({"profiles": ("thorough",)}, False),
         ({"loss": LOSS}, True),
         ({"loss": "sparse_*"}, True),
         ({"loss": "softmax_*"}, False),

@@ -11,7 +11,7 @@ from conformance.engine import Examination, Question, answer, questions
 from conformance.expectations import Expectations
 from conformance.profiles import PROFILES
 from reports.record import FAILING, Record
-from tests.conformance.linear_mutants import LINEAR_MUTANTS, LINEAR_TWINS
+from tests.conformance.linear_mutants import LINEAR_MUTANTS, LINEAR_TWINS, not_the_same_twice
 from tests.conformance.mutants import MUTANTS
 from tests.conformance.option_mutants import OPTION_MUTANTS
 from tests.conformance.option_twins import OPTION_TWINS
@@ -54,6 +54,16 @@ def test_mutant_is_caught(mutant: Binding) -> None:
 def test_sound_twin_conforms(twin: Binding) -> None:
     news = [f"{r.clause} {r.dtype}: {r.finding}" for r in examine(twin, ("float32", "float64")) if r.verdict in FAILING]
     assert news == []
+
+
+def test_a_second_call_is_made_where_answers_are_kept() -> None:
+    class Keeping(type(framework)):  # type: ignore[misc]
+        keeps_answers = True
+
+    adapter = Adapter("keeping", "keeping", Keeping(), (not_the_same_twice,))
+    examination = Examination(adapter, "cpu", PROFILES["default"], Expectations((), {}))
+    (found, *_) = [answer(examination, question).record for question in questions(adapter) if question.clause.number == 69]
+    assert found.finding is not None and found.finding.quantity == "second value"
 
 
 def test_there_are_enough_mutants() -> None:
