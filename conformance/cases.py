@@ -250,7 +250,7 @@ def fill(case: Case, dtype: str) -> Batch:
     options: dict[str, Any] = {}
     for name in case.settings:
         setting = SETTINGS[name]
-        options[setting.option], values, target = setting.give(generator, values, target, labels)
+        options[setting.option], values, target = setting.give(spec, generator, values, target, labels)
     values, target = lay_out(values, case.layout), lay_out(target, case.layout)
     if case.settings:
         regimes = ("+".join(case.settings),) * case.rows
@@ -264,7 +264,7 @@ def _filled_hidden(case: Case, dtype: str, generator: np.random.Generator) -> Ba
     options: dict[str, Any] = {"linear_weight": weight.astype(dtype), "linear_bias": bias.astype(dtype)}
     for name in case.settings:
         setting = SETTINGS[name]
-        options[setting.option], _, target = setting.give(generator, like_logits, target, labels)
+        options[setting.option], _, target = setting.give(LOSSES[case.loss], generator, like_logits, target, labels)
     values, regimes = lay_out(hidden.astype(dtype), case.layout), ("+".join(case.settings or case.regimes[:1]),) * case.rows
     return Batch(case.id, case.loss, dtype, values, lay_out(target, case.layout), labels, regimes, Options(**options))
 

@@ -180,12 +180,12 @@ def _has_reduction(binding: Binding) -> str:
 def _alone(option: str) -> Inputs:
     """Return the cases in which one option is given, and no other.
 
-    An option that is a number has all its values in float32, and the second one in float64: the first is often the default,
-    which other clauses ask, and each value is a program of its own to a compiler.
+    An option that is a number has all its values in float32, and the first one in float64: each value is a program of its
+    own to a compiler.
     """
 
     def inputs(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
-        cases = [case for case in option_cases(loss.name) if dtype == DTYPES[0] or _has_numbers(case, 1)]
+        cases = [case for case in option_cases(loss.name) if dtype == DTYPES[0] or _has_first_numbers(case)]
         batches = (fill(case, dtype) for case in cases)
         return [batch for batch in batches if set(batch.options.given) == {option}]
 
@@ -215,14 +215,10 @@ def _is_neutral(case: Case) -> bool:
     return all(SETTINGS[name].neutral for name in case.settings)
 
 
-def _has_numbers(case: Case, which: int) -> bool:
-    """Tell whether the options that are numbers have the first of their values, or the second."""
-    chosen = [SETTINGS[name] for name in case.settings if SETTINGS[name].option in NUMBERS and name not in OTHER_TARGETS]
-    return all(setting is settings_of(setting.option)[which] for setting in chosen)
-
-
 def _has_first_numbers(case: Case) -> bool:
-    return _has_numbers(case, 0)
+    """Tell whether the options that are numbers have the first of their values."""
+    chosen = [SETTINGS[name] for name in case.settings if SETTINGS[name].option in NUMBERS and name not in OTHER_TARGETS]
+    return all(setting is settings_of(setting.option)[0] for setting in chosen)
 
 
 def _drops_rows(case: Case) -> bool:

@@ -205,7 +205,7 @@ class Session:
         return {question.dtype for question in self.questions.values() if question.binding is binding}
 
     def _in_force(self, entry: Any) -> bool:
-        """Tell whether this run could have met an entry at all: its device and profile are these, and its versions not others."""
+        """Tell whether this run could have met an entry at all: its device and profile are these, its versions no others."""
         device, profile = option(self.config, "device"), self.profile.name
         elsewhere = self.expectations.knows(entry.versions) and not self.expectations.version_holds(entry.versions)
         return not elsewhere and device in (entry.devices or (device,)) and profile in (entry.profiles or (profile,))

@@ -29,9 +29,20 @@ from reference.bounds_sigmoid import sigmoid_bounds
 from reference.bounds_softmax import softmax_bounds, sparse_softmax_bounds
 from reference.bounds_softmax_terms import poly_bounds, softmax_bounds_with_terms
 from reference.doubledouble import Array
-from reference.evaluate import Evaluation, Upstream, labels_in_range, linear_problem
+from reference.evaluate import Evaluation, Upstream, linear_problem
 from reference.losses import LOSSES, Grade, Loss
-from reference.options import EPSILON, GAMMA, NONE, REDUCTIONS, Options, Problem, Q, one_hot_targets, plain_problem
+from reference.options import (
+    EPSILON,
+    GAMMA,
+    NONE,
+    REDUCTIONS,
+    Options,
+    Problem,
+    Q,
+    labels_in_range,
+    one_hot_targets,
+    plain_problem,
+)
 from reference.precision import PRECISIONS, Precision
 from reference.semantics import MATHEMATICAL, Semantics
 

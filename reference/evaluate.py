@@ -23,7 +23,7 @@ from reference.focal_classes import (
 from reference.linear import LinearEvaluation, linear_cross_entropy
 from reference.losses import LOSSES, Loss
 from reference.margin import multilabel_soft_margin, soft_margin
-from reference.options import EPSILON, GAMMA, NONE, Options, Problem, Q, one_hot_targets, plain_problem
+from reference.options import EPSILON, GAMMA, NONE, Options, Problem, Q, labels_in_range, one_hot_targets, plain_problem
 from reference.precision import PRECISIONS, Precision
 from reference.probability import binary_cross_entropy, categorical_cross_entropy
 from reference.semantics import MATHEMATICAL, Semantics
@@ -89,7 +89,7 @@ def evaluate(
 
     Raises:
         KeyError: unknown loss or precision.
-        IndexError: a label out of range, where the semantics says "error".
+        IndexError: a label out of range, where the semantics says "error", or gives it no class and labels are smoothed.
         ValueError: shapes that do not belong together, or an option that the loss does not have.
     """
     spec = LOSSES[loss]
@@ -345,28 +345,6 @@ def _evaluate_index(
         else:
             gradient[outside] = np.nan if picked == "nan" else 0.0
     return Evaluation(value, gradient, None)
-
-
-def labels_in_range(labels: NDArray, classes: int, semantics: Semantics) -> NDArray:
-    """Return a class for every label: the one that the semantics gives to a label out of range, if it gives one.
-
-    Raises:
-        IndexError: a label out of range, where that is what it means.
-    """
-    negative, large = labels < 0, labels >= classes
-    wraps = semantics.negative_index == "wrap"
-    for outside, wrong in (
-        (negative, semantics.negative_index == "error"),
-        (labels < -classes, wraps),
-        (large, semantics.index_too_large == "error"),
-    ):
-        if wrong and outside.any():
-            first = labels[outside].flat[0]
-            raise IndexError(
-                f"label {first} is out of range for {classes} classes: use {-classes if wraps else 0} to {classes - 1}"
-            )
-    wrapped = np.where(negative, labels + classes, labels) if wraps else labels
-    return np.clip(wrapped, 0, max(classes - 1, 0))
 
 
 def _evaluate_linear(

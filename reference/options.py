@@ -141,7 +141,7 @@ def plain_problem(spec: Loss, x: Array, target: NDArray, options: Options, seman
         weight = weight * class_weight[np.clip(labels, 0, classes - 1)]
     exact, roundings = None, 0
     if options.label_smoothing is not None:
-        exact, roundings = _smoothed(spec, target, x.shape, options), 3 if options.label_smoothing else 0
+        exact, roundings = _smoothed(spec, target, x.shape, options, semantics), 3 if options.label_smoothing else 0
         slope = slope * (1 - options.label_smoothing)
     if class_weight is not None and (exact is not None or labels is None) and semantics.class_weight_of == "term":
         exact = multiply(exactly(target) if exact is None else exact, exactly(np.broadcast_to(class_weight, x.shape)))
@@ -155,14 +155,38 @@ def plain_problem(spec: Loss, x: Array, target: NDArray, options: Options, seman
     return Problem(x, target, factor, weight, dropped, slope * factor[:, None], roundings)
 
 
-def _smoothed(spec: Loss, target: NDArray, shape: tuple[int, ...], options: Options) -> DD:
+def _smoothed(spec: Loss, target: NDArray, shape: tuple[int, ...], options: Options, semantics: Semantics) -> DD:
     """Return (1 - e) t + e / n, rounded nowhere; of labels the same of their one-hot rows. n counts the classes there are."""
     if target.ndim == 1:
-        target = one_hot_targets(target, shape[-1])
+        picked = {name: getattr(semantics, name) for name in ("negative_index", "index_too_large")}
+        named = {name: choice if choice in ("wrap", "clamp") else "error" for name, choice in picked.items()}
+        target = one_hot_targets(labels_in_range(target, shape[-1], Semantics(**named)), shape[-1])
     there = np.ones(shape) if options.where is None else options.where.astype(np.float64)
     outcomes = np.broadcast_to(there.sum(-1, keepdims=True) if spec.has_classes else 2.0, shape)
     share = divide(exactly(there), exactly(outcomes + 0.0))
     return add(exactly(target), multiply(exactly(np.full(shape, options.label_smoothing)), add(share, exactly(-target))))
+
+
+def labels_in_range(labels: NDArray, classes: int, semantics: Semantics) -> NDArray:
+    """Return a class for every label: the one that the semantics gives to a label out of range, if it gives one.
+
+    Raises:
+        IndexError: a label out of range, where that is what it means.
+    """
+    negative, large = labels < 0, labels >= classes
+    wraps = semantics.negative_index == "wrap"
+    for outside, wrong in (
+        (negative, semantics.negative_index == "error"),
+        (labels < -classes, wraps),
+        (large, semantics.index_too_large == "error"),
+    ):
+        if wrong and outside.any():
+            first = labels[outside].flat[0]
+            raise IndexError(
+                f"label {first} is out of range for {classes} classes: use {-classes if wraps else 0} to {classes - 1}"
+            )
+    wrapped = np.where(negative, labels + classes, labels) if wraps else labels
+    return np.clip(wrapped, 0, max(classes - 1, 0))
 
 
 def one_hot_targets(labels: NDArray, classes: int) -> Array:

@@ -1,11 +1,11 @@
 """Settings: a neutral one changes nothing, and any other so much that an API which leaves it out is caught."""
 
 from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import pytest
 
-from conformance.cases import Batch, fill, neutral_pair_cases, option_cases, parse_case
+from conformance.cases import Batch, Case, fill, neutral_pair_cases, option_cases
 from conformance.settings import SETTINGS
 from reference.bounds import bound_ratio, error_bounds
 from reference.evaluate import evaluate
@@ -13,16 +13,14 @@ from reference.losses import LOSSES, Grade
 from reference.options import Options
 
 DTYPE = "float32"
-
-
-def without(batch: Batch, option: str) -> Batch:
-    return replace(batch, options=Options(**{name: v for name, v in batch.options.given.items() if name != option}))
+DEFAULT = "gamma=2"
+"""The one number that its option has where it is not given."""
 
 
 def differs(batch: Batch, other: Batch) -> bool:
     """Tell whether losses or gradients of another batch are beyond the bounds of those of a batch, or cannot be had."""
     spec = LOSSES[batch.loss]
-    how = {"options": batch.options, "precision": DTYPE}
+    how: dict[str, Any] = {"options": batch.options, "precision": DTYPE}
     truth = evaluate(batch.loss, batch.prediction, batch.target, **how)
     grade = Grade(spec.value_forms[0], spec.gradient_forms[0])
     bounds = error_bounds(batch.loss, batch.prediction, batch.target, truth, grade=grade, **how)
@@ -31,15 +29,35 @@ def differs(batch: Batch, other: Batch) -> bool:
     except IndexError:  # the label to ignore is no class
         return True
     pairs = ((others.value, truth.value, bounds.value), (others.gradient, truth.gradient, bounds.gradient))
-    return any((bound_ratio(*pair, precision=DTYPE) > 1).any() for pair in pairs)
+    return any(bool((bound_ratio(*pair, precision=DTYPE) > 1).any()) for pair in pairs)
 
 
-def cases() -> list[str]:
-    return [case.id for loss in LOSSES for case in (*option_cases(loss), *neutral_pair_cases(loss))]
+def has_effect(case: Case, setting: str) -> bool:
+    """Tell whether an API that leaves out one of the settings of a case breaks a bound."""
+    batch = fill(case, DTYPE)
+    left = {name: value for name, value in batch.options.given.items() if name != SETTINGS[setting].option}
+    return differs(batch, replace(batch, options=Options(**left)))
 
 
-@pytest.mark.parametrize("case", cases())
-def test_every_setting_of_a_case_has_an_effect_unless_it_is_neutral(case: str) -> None:
-    batch = fill(parse_case(case), DTYPE)
-    for setting in (SETTINGS[name] for name in parse_case(case).settings):
-        assert differs(batch, without(batch, setting.option)) != setting.neutral, setting.id
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_setting_alone_has_an_effect_unless_it_is_neutral_or_the_default(loss: str) -> None:
+    alone = [(case, case.settings[0]) for case in option_cases(loss) if len(case.settings) == 1]
+    without = {setting for case, setting in alone if not has_effect(case, setting)}
+    assert without == {setting for _, setting in alone if SETTINGS[setting].neutral or setting == DEFAULT}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_both_options_of_a_pair_have_an_effect_in_one_of_its_cases(loss: str) -> None:
+    shown: dict[tuple[str, ...], set[str]] = {}
+    for case in option_cases(loss):
+        if len(case.settings) == 2:
+            pair = tuple(SETTINGS[name].option for name in case.settings)
+            shown.setdefault(pair, set()).update(SETTINGS[name].option for name in case.settings if has_effect(case, name))
+    assert {pair: set(pair) for pair in shown} == shown
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_neutral_option_beside_another_has_none_and_the_other_has(loss: str) -> None:
+    for case in neutral_pair_cases(loss):
+        other, neutral = case.settings
+        assert has_effect(case, other) and not has_effect(case, neutral), case.id

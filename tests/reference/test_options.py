@@ -214,6 +214,17 @@ def test_an_option_that_cannot_be_is_refused_in_a_sentence(loss: str, options: O
         evaluate(loss, np.zeros((4, 3)), np.zeros((4, 3)), options=options)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_label_out_of_range_is_no_distribution(smoothing: float):
+    x, options = np.zeros((2, 3)), Options(label_smoothing=smoothing)
+    for label in (-100, 3):
+        for semantics in (MATHEMATICAL, Semantics(negative_index="zero", index_too_large="zero")):
+            with pytest.raises(IndexError, match=f"label {label} is out of range for 3 classes"):
+                evaluate(SPARSE, x, np.array([0, label]), options=options, semantics=semantics)
+    wrapped = evaluate(SPARSE, x[:1], np.array([-1]), options=options, semantics=Semantics(negative_index="wrap"))
+    assert wrapped.gradient.tolist() == evaluate(SPARSE, x[:1], np.array([2]), options=options).gradient.tolist()
+
+
 def test_options_of_some_rows_are_those_of_these_rows():
     options = Options(sample_weight=np.arange(4.0), pos_weight=np.arange(4.0)[:, None], label_smoothing=0.1)
     some = rows_of(options, [1, 3])
