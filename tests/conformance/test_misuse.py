@@ -71,6 +71,12 @@ def raising(p, t):
     raise TypeError("no such data\nat all")
 
 
+@implements("sparse_softmax_cross_entropy_with_logits", api="mean alone", reductions=("mean",))
+def mean_alone(x, labels):
+    value, gradient = softmax_loss(x, labels)
+    return value.mean(), gradient
+
+
 @implements("softmax_cross_entropy_with_logits", api="both")
 def both_soft(x, t):
     return soft.function(x, t)
@@ -152,6 +158,17 @@ def test_log_probabilities_are_logits() -> None:
     line = measure(sparse)[LOG_PROBABILITIES]
     assert (line.outcome, line.message) == ("harmless", "")
     assert isinstance(line.factor, float) and line.got and line.expected
+
+
+def test_what_gives_a_mean_alone_is_held_against_the_mean() -> None:
+    lines, losses = measure(mean_alone), measure(sparse)
+    assert lines[LOG_PROBABILITIES].outcome == "harmless"
+    silent = [data for data, line in losses.items() if line.outcome == "silently wrong"]
+    assert silent and all(lines[data].outcome == "silently wrong" for data in silent)
+    assert [f"{lines[data].factor:.5g}" for data in silent] == [f"{losses[data].factor:.5g}" for data in silent]
+    probabilities = lines["class probabilities (N, C), labels (N,)"]
+    (view,) = right_loss(next(kind for kind in DATA_KINDS if kind.name == probabilities.data))
+    assert np.float32(probabilities.expected.strip("[]")) == np.float32(view.value.mean())
 
 
 def test_what_an_api_expects_is_not_given_to_it() -> None:
