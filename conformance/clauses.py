@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from adapters.binding import Binding
@@ -26,19 +27,19 @@ Inputs = Callable[[Loss, str, Profile], list[Batch]]
 class Clause:
     """One sentence of the specification; its id is the prefix of a loss and ``number``: "SPARSE-4".
 
-    ``applies`` tells for which losses it means something; ``needs`` says why a binding that declares less does not
-    support it, and is empty where it does. ``reduce`` judges the smaller batches of a finding, where the property itself
-    needs its whole table. ``asks_shape`` marks the clause that holds the shape of the loss against the mathematics too,
-    ``is_ladder`` one that finds where a loss saturates, ``is_recorded`` one whose answers are kept for other backends to be
-    compared with. ``asked`` tells to which bindings it is put: those that have the option it is about. ``founding`` marks
-    those about the six losses of the founding table alone. ``meaning`` is its sentence where several clauses share a property.
-    ``of_reduced`` marks those that ask for no losses without reduction, ``in_one_dtype`` those about what a call does
-    around the numbers of the prediction: they are asked in its first dtype alone. ``of_parameters`` marks those about losses
-    that have parameters beside the prediction; the others are about losses that have none. ``of_whole`` marks those that speak
-    of a batch as a whole: no smaller one shows what they find. ``sample`` are the batches that a clause is asked on in the
-    other modes of a framework, None where it is not: a compiler may simplify what makes a NaN. ``of_target_dtypes`` marks
-    those about the dtypes and shapes of targets: each is a program, and a framework that compiles is asked for its public
-    calls, not for compositions of several.
+    ``applies`` tells for which losses it means something; ``needs`` says why a binding that declares less does not support
+    it, and is empty where it does. ``reduce`` returns what judges the smaller batches of a finding, where the property
+    itself needs its whole table, or asks for more than the finding is about. ``asks_shape`` marks the clause that holds the
+    shape of the loss against the mathematics too, ``is_ladder`` one that finds where a loss saturates, ``is_recorded`` one
+    whose answers are kept for other backends to be compared with. ``asked`` tells to which bindings it is put: those that
+    have the option it is about. ``founding`` marks those about the six losses of the founding table alone. ``meaning`` is
+    its sentence where several clauses share a property. ``of_reduced`` marks those that ask for no losses without
+    reduction, ``in_one_dtype`` those about what a call does around the numbers of the prediction: they are asked in its
+    first dtype alone. ``of_parameters`` marks those about losses that have parameters beside the prediction; the others are
+    about losses that have none. ``of_whole`` marks those that speak of a batch as a whole: no smaller one shows what they
+    find. ``sample`` are the batches that a clause is asked on in the other modes of a framework, None where it is not: a
+    compiler may simplify what makes a NaN. ``of_target_dtypes`` marks those about the dtypes and shapes of targets: each is
+    a program, and a framework that compiles is asked for its public calls, not for compositions of several.
     """
 
     number: int
@@ -47,7 +48,7 @@ class Clause:
     inputs: Inputs
     applies: Callable[[Loss], bool] = lambda loss: True
     needs: Callable[[Binding], str] = lambda binding: ""
-    reduce: Property | None = None
+    reduce: Callable[[Judgement], Property] | None = None
     asks_shape: bool = False
     is_ladder: bool = False
     is_recorded: bool = False
@@ -253,6 +254,17 @@ def _plain_and_optional(loss: Loss, dtype: str, profile: Profile) -> list[Batch]
     return [*_ordinary(loss, dtype, profile), *_under(_has_first_numbers)(loss, dtype, profile)]
 
 
+def _alike(ask: Callable[..., list[Judgement]]) -> Callable[[Judgement], Property]:
+    """Return what asks a property for the reduction, and the class axis, of a judgement alone: each other is a program."""
+
+    def narrowed(judgement: Judgement) -> Property:
+        numbers = judgement.call.numbers
+        axes = {"axes": (numbers["class_axis"],)} if "class_axis" in numbers else {}
+        return partial(ask, reductions=(judgement.call.reduction,), **axes)
+
+    return narrowed
+
+
 def _of_parameters(number: int, title: str, ask: Property, inputs: Inputs, **more: Any) -> Clause:
     """Return a clause about losses that have parameters."""
     return Clause(number, title, ask, inputs, of_parameters=True, **more)
@@ -267,6 +279,7 @@ def _option(number: int, option: str) -> Clause:
         _alone(option),
         applies=lambda loss: option in loss.options,
         asked=_has_any(option),
+        reduce=_alike(options.under_options),
         meaning=f"Under {option} value and gradients are those of its meaning, and so under each reduction, and what is given "
         f"is left as it is: {OPTIONS[option]}.",
     )
@@ -294,7 +307,7 @@ CLAUSES: tuple[Clause, ...] = (
         "small losses",
         accuracy.small_losses,
         _ladder(tables.small_ladder),
-        reduce=accuracy.small_value,
+        reduce=lambda judgement: accuracy.small_value,
         is_ladder=True,
         founding=True,
     ),
@@ -303,7 +316,7 @@ CLAUSES: tuple[Clause, ...] = (
         "large losses",
         accuracy.large_losses,
         _ladder(tables.large_ladder),
-        reduce=accuracy.value,
+        reduce=lambda judgement: accuracy.value,
         is_ladder=True,
         founding=True,
     ),
@@ -379,9 +392,17 @@ CLAUSES: tuple[Clause, ...] = (
         _under(_is_pair),
         asked=lambda binding: len(set(binding.options) & set(GIVEN)) > 1,
         in_one_dtype=True,
+        reduce=_alike(options.under_options),
         meaning="Under two options together value and gradients are those of their meanings, and so under each reduction.",
     ),
-    Clause(47, "dropped rows", options.whatever_they_hold, _under(_drops_rows), asked=_has_any(*DROPPING)),
+    Clause(
+        47,
+        "dropped rows",
+        options.whatever_they_hold,
+        _under(_drops_rows),
+        asked=_has_any(*DROPPING),
+        reduce=_alike(options.whatever_they_hold),
+    ),
     Clause(48, "neutral options", options.neutral, _neutral, asked=_has_any(*GIVEN)),
     Clause(
         49,
@@ -391,7 +412,15 @@ CLAUSES: tuple[Clause, ...] = (
         applies=lambda loss: loss.name in ONE_HOT_PAIRS,
         asked=lambda binding: bool(set(binding.options) & set(LOSSES[ONE_HOT_PAIRS[binding.loss]].options)),
     ),
-    Clause(50, "class axis", options.class_axis, _spatial, applies=_classes, asked=_has_any("class_axis")),
+    Clause(
+        50,
+        "class axis",
+        options.class_axis,
+        _spatial,
+        applies=_classes,
+        asked=_has_any("class_axis"),
+        reduce=_alike(options.class_axis),
+    ),
     Clause(51, "label dtype", dtypes.label_dtypes, _ordinary, applies=_index, in_one_dtype=True, of_target_dtypes=True),
     Clause(52, "label shape", dtypes.label_column, _ordinary, applies=_index, in_one_dtype=True, of_target_dtypes=True),
     Clause(53, "target dtype", dtypes.target_dtypes, _ordinary, applies=_dense, in_one_dtype=True, of_target_dtypes=True),
@@ -439,11 +468,13 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(
         70,
         "class axis of means",
-        forms.axis_alone,
+        options.class_axis,
         _spatial,
         applies=_classes,
+        reduce=_alike(options.class_axis),
         asked=lambda binding: _is_reduced(binding) and "class_axis" in binding.options,
         of_reduced=True,
+        meaning="With the classes on another axis a mean that is given alone is that of the rows.",
     ),
     Clause(
         71,
@@ -460,6 +491,7 @@ CLAUSES: tuple[Clause, ...] = (
         options.class_axis,
         _spatial_under_options,
         applies=_classes,
+        reduce=_alike(options.class_axis),
         asked=lambda binding: "class_axis" in binding.options and bool(set(binding.options) & set(GIVEN)),
         in_one_dtype=True,
         meaning="Under options too, alone and in pairs, losses, reduced or not, and gradients with the classes on another axis "

@@ -33,11 +33,12 @@ def shrink(trial: Trial, clause: Clause, judgement: Judgement) -> Judgement:
     if clause.of_whole:
         return judgement
     kind = kinds_of(judgement)[judgement.witness]
+    ask = clause.reduce(judgement) if clause.reduce else clause.ask
 
     def attempt(batch: Batch) -> Judgement | None:
         """Ask the clause of a smaller batch; None if the failure is gone, is another one, or cannot be judged."""
         try:
-            answers = (clause.reduce or clause.ask)(trial, batch)
+            answers = ask(trial, batch)
         except ArithmeticError:  # rounded to a number whose bound overflows
             return None
         for answer in answers:

@@ -6,7 +6,7 @@ of the accumulator, lam the smallest normal number. By first-order rounding anal
 
 import numpy as np
 
-from reference.bounds_rounding import EXP_ERROR, LOG1P_ERROR, rounding_of_sum
+from reference.bounds_rounding import EXP_ERROR, LOG1P_ERROR, RECIPROCAL_ERROR, rounding_of_sum
 from reference.bounds_sigmoid import sigmoid_bounds
 from reference.doubledouble import Array
 from reference.losses import Grade
@@ -19,10 +19,10 @@ def soft_margin_bounds(
     r"""Return the bounds of the value, the gradient and the target gradient, elementwise.
 
     - value l, log1p(exp(-z)) or max(-z, 0) + log1p(exp(-\|z\|)): u [(c_1 + 1) l + c_e sg(-z)] + 2 lam
-    - gradient g = -y sg(-z), with sg as a quotient of exponentials: (c_e + 4) u \|g\| + 2 (1 + \|y\|) lam; the lse form
+    - gradient g = -y sg(-z), with sg a reciprocal of exponentials: (c_e + c_r + 2) u \|g\| + 2 (1 + \|y\|) lam; the lse form
       exp(-z - sp(-z)) adds \|g\| [min(u \|z\|, l1) + u (2 + c_1 + c_e) l1]: as in `bounds_sigmoid`, but a sum of \|z\| and l1
       loses at most the smaller one, so that huge logits are exact
-    - target gradient -x sg(-z): one product more, (c_e + 5) u \|x sg(-z)\| + 2 (1 + \|x\|) lam, and the same for lse
+    - target gradient -x sg(-z): one product more, (c_e + c_r + 3) u \|x sg(-z)\| + 2 (1 + \|x\|) lam, and the same for lse
 
     A label other than -1 and 1 rounds z, which moves l by u \|z\| sg(-z) and the slopes by u \|z\| of themselves.
     """
@@ -33,7 +33,7 @@ def soft_margin_bounds(
     share = np.where(margin > 0, small, 1.0) / (1 + small)
     rounded = np.where(np.abs(signs) == 1, 0.0, size)
     value_bound = (LOG1P_ERROR + 1) * u * np.abs(value) + u * (EXP_ERROR + rounded) * share + 2 * lam
-    relative = u * (EXP_ERROR + 4 + rounded)
+    relative = u * (EXP_ERROR + RECIPROCAL_ERROR + 2 + rounded)
     if grade.gradient == "lse":
         smaller = np.log1p(small)
         relative = relative + np.minimum(u * size, smaller) + (2 + LOG1P_ERROR + EXP_ERROR) * u * smaller

@@ -9,7 +9,7 @@ a subnormal one may be flushed to zero on the way in, and its logarithm is then 
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.bounds_rounding import LOG_ERROR, rounding_of_sum
+from reference.bounds_rounding import LOG_ERROR, RECIPROCAL_ERROR, rounding_of_sum
 from reference.bounds_softmax import probability_error, softmax_rows, softmax_value_bound
 from reference.doubledouble import Array
 from reference.losses import Grade
@@ -200,7 +200,7 @@ def _softmax_of_logs_bounds(
 
     - value: sum \|t_k\| delta_k + T D, with T = sum \|t\|; target gradient: delta_k + D
     - gradient, h_i / p'_i with h = T p'/P' - t the gradient of the softmax: the bound of h_i, in which p'_i / P' moves by
-      delta_i + D, over p'_i, with two roundings, u (2 \|g_i\| + \|t_i\| / p'_i)
+      delta_i + D, times the reciprocal of p'_i, u ((c_r + 1) \|g_i\| + \|t_i\| / p'_i)
     """
     u, v, guard = precision.u, precision.v, semantics.log_of_zero
     weight = np.abs(targets)
@@ -218,7 +218,7 @@ def _softmax_of_logs_bounds(
     error = total[:, None] * error + rows.p * (u * total + rounding_of_sum(weight, total, v))[:, None]
     own = _quotient(weight, argument)
     error = error + 2 * (1 + total[:, None]) * precision.smallest
-    slope = error / np.maximum(argument, precision.smallest) + 2 * u * np.abs(gradient) + u * own
+    slope = error / np.maximum(argument, precision.smallest) + (RECIPROCAL_ERROR + 1) * u * np.abs(gradient) + u * own
     if guard.startswith("clip"):
         jump = np.abs(rows.p * total[:, None] - targets) / argument
         low, high = clip_bounds(precision)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from adapters.binding import Binding
 from conformance.cases import Batch
 from conformance.judging import Judgement, agree, compare
-from conformance.properties.options import class_axes, expect_reduced, poisoned, reduced_over_axis
+from conformance.properties.options import expect_reduced, poisoned
 from conformance.properties.relations import with_arrays
 from conformance.trial import Answer, Trial, float64
 from reference.precision import PRECISIONS
@@ -40,12 +40,6 @@ def reduced_alone(trial: Trial, batch: Batch) -> list[Judgement]:
 def dropped_alone(trial: Trial, batch: Batch) -> list[Judgement]:
     """In a mean that is given alone masked and ignored rows add nothing, whatever they hold."""
     return reduced_alone(trial, poisoned(trial, batch)) if _takes(trial.binding, batch) else []
-
-
-def axis_alone(trial: Trial, batch: Batch) -> list[Judgement]:
-    """With the classes on another axis a mean that is given alone is that of the rows."""
-    (reduction,) = trial.binding.reductions
-    return [reduced_over_axis(trial, batch, axis, reduction) for axis in class_axes(trial)]
 
 
 def forms_agree(trial: Trial, batch: Batch) -> list[Judgement]:

@@ -1,5 +1,6 @@
 """Options: value and gradients under every option and pair of options, and the relations between calls that differ in one."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,32 +22,35 @@ UNUSED_LABEL = -100
 """What PyTorch ignores unless told otherwise."""
 
 
-def under_options(trial: Trial, batch: Batch) -> list[Judgement]:
+def under_options(trial: Trial, batch: Batch, *, reductions: Sequence[str] = ()) -> list[Judgement]:
     """Under an option value and gradients are those that its meaning states, and so are those of every reduction.
 
     What is given as an option is left as it is.
     """
     if not set(batch.options.given) <= set(trial.binding.options):
         return []
+    reductions = reductions or trial.binding.reductions
+    losses = _unreduced(trial, batch) if "none" in reductions else []
+    return [*losses, *(judged for name in reductions if name != "none" for judged in _reduced(trial, batch, name))]
+
+
+def _unreduced(trial: Trial, batch: Batch) -> list[Judgement]:
+    """Judge losses and their gradients."""
     expected, answer = trial.expect(batch), trial.ask(batch)
     quantities = ["value", "gradient"]
     if expected.truth.target_gradient is not None and trial.semantics.target_gradient != "none":
         quantities.append("target gradient")
-    judgements = [
+    return [
         *_left_alone(batch, answer),
         *(compare(batch, answer, quantity, *expected.of(quantity)) for quantity in quantities),
     ]
-    for reduction in trial.binding.reductions:
-        if reduction != "none":
-            judgements += _reduced(trial, batch, reduction)
-    return judgements
 
 
-def whatever_they_hold(trial: Trial, batch: Batch) -> list[Judgement]:
+def whatever_they_hold(trial: Trial, batch: Batch, *, reductions: Sequence[str] = ()) -> list[Judgement]:
     """Masked and ignored rows add nothing and have a gradient of 0, whatever they hold: it is as if they were not there."""
     if not set(batch.options.given) <= set(trial.binding.options):
         return []
-    return under_options(trial, poisoned(trial, batch))
+    return under_options(trial, poisoned(trial, batch), reductions=reductions)
 
 
 def poisoned(trial: Trial, batch: Batch) -> Batch:
@@ -129,7 +133,7 @@ def wrong_length(trial: Trial, batch: Batch) -> list[Judgement]:
     return judgements
 
 
-def class_axis(trial: Trial, batch: Batch) -> list[Judgement]:
+def class_axis(trial: Trial, batch: Batch, *, axes: Sequence[int] = (), reductions: Sequence[str] = ()) -> list[Judgement]:
     """With the classes on another axis, and rows in several dimensions, losses and gradients are those of the rows.
 
     So are reduced losses. The semantics may say that the second axis alone may hold the classes.
@@ -137,23 +141,31 @@ def class_axis(trial: Trial, batch: Batch) -> list[Judgement]:
     given = batch.options.given
     if not set(given) <= set(trial.binding.options):
         return []
-    expected, judgements = trial.expect(batch), []
-    for axis in (1,) if given else class_axes(trial):
-        prediction, target, options = on_axis(batch, axis)
-        answer = trial.call(prediction, target, options=options, class_axis=axis)
-        value, gradient = answer.outcome.value, answer.outcome.gradient
-        if value is not None and value.shape == tuple(np.delete(prediction.shape, axis)):
-            value = value.reshape(batch.rows)
-        if gradient is not None and gradient.shape == prediction.shape:
-            gradient = np.moveaxis(gradient, axis, -1).reshape(batch.prediction.shape)
-        rows = with_arrays(answer, value, gradient)
-        for quantity in ("value", "gradient"):
-            judgements.append(compare(batch, rows, quantity, *expected.of(quantity), name=f"{quantity} over axis {axis}"))
-        judgements += [reduced_over_axis(trial, batch, axis, name) for name in trial.binding.reductions if name != "none"]
+    axes, reductions = axes or ((1,) if given else _class_axes(trial)), reductions or trial.binding.reductions
+    judgements = []
+    for axis in axes:
+        judgements += _losses_over_axis(trial, batch, axis) if "none" in reductions else []
+        judgements += [_reduced_over_axis(trial, batch, axis, name) for name in reductions if name != "none"]
     return judgements
 
 
-def reduced_over_axis(trial: Trial, batch: Batch, axis: int, reduction: str) -> Judgement:
+def _losses_over_axis(trial: Trial, batch: Batch, axis: int) -> list[Judgement]:
+    """Judge losses and gradients, brought into the order of the rows."""
+    prediction, target, options = on_axis(batch, axis)
+    answer = trial.call(prediction, target, options=options, class_axis=axis)
+    value, gradient = answer.outcome.value, answer.outcome.gradient
+    if value is not None and value.shape == tuple(np.delete(prediction.shape, axis)):
+        value = value.reshape(batch.rows)
+    if gradient is not None and gradient.shape == prediction.shape:
+        gradient = np.moveaxis(gradient, axis, -1).reshape(batch.prediction.shape)
+    rows, expected = with_arrays(answer, value, gradient), trial.expect(batch)
+    return [
+        compare(batch, rows, quantity, *expected.of(quantity), name=f"{quantity} over axis {axis}")
+        for quantity in ("value", "gradient")
+    ]
+
+
+def _reduced_over_axis(trial: Trial, batch: Batch, axis: int, reduction: str) -> Judgement:
     """Judge a reduced loss with the classes on an axis: it is that of the rows."""
     prediction, target, options = on_axis(batch, axis)
     answer = trial.call(prediction, target, reduction=reduction, options=options, class_axis=axis)
@@ -161,7 +173,7 @@ def reduced_over_axis(trial: Trial, batch: Batch, axis: int, reduction: str) -> 
     return compare(batch, answer, "value", value, bound, name=f"value under {reduction} over axis {axis}")
 
 
-def class_axes(trial: Trial) -> tuple[int, ...]:
+def _class_axes(trial: Trial) -> tuple[int, ...]:
     """Return the axes that may hold the classes, beside the last."""
     return (1,) if trial.semantics.class_axis == "second" else (1, 0)
 
