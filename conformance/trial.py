@@ -150,12 +150,12 @@ class Trial:
         TALLY.compile_seconds += outcome.compile_seconds
         return Answer(call, outcome, self.precision)
 
-    def ask(self, batch: Batch, *, reduction: str = "none") -> Answer:
+    def ask(self, batch: Batch, *, reduction: str = "none", class_axis: int | None = None) -> Answer:
         """Run the binding on a batch, under its options, or return what it answered before where the framework keeps that."""
         if not self.framework.keeps_answers:
-            return self.call(batch.prediction, batch.target, reduction=reduction, options=batch.options)
+            return _call(self, batch, reduction, class_axis)
         asked = replace(self, siblings=(), semantics=MATHEMATICAL, grade=_NO_GRADE)
-        return replace(_kept(asked, batch, reduction), precision=self.precision)
+        return replace(_kept(asked, batch, reduction, class_axis), precision=self.precision)
 
     def expect(self, batch: Batch) -> Expected:
         """Return what the reference expects of a batch; computed once for all bindings that share it.
@@ -166,9 +166,12 @@ class Trial:
         return _expect(batch, _relevant(self.loss, self.semantics), self.grade, self.precision)
 
 
-@lru_cache(maxsize=256)
-def _kept(trial: Trial, batch: Batch, reduction: str) -> Answer:
-    return trial.call(batch.prediction, batch.target, reduction=reduction, options=batch.options)
+def _call(trial: Trial, batch: Batch, reduction: str, class_axis: int | None) -> Answer:
+    how: dict[str, Any] = {"reduction": reduction, "options": batch.options, "class_axis": class_axis}
+    return trial.call(batch.prediction, batch.target, **how)
+
+
+_kept = lru_cache(maxsize=256)(_call)
 
 
 @lru_cache(maxsize=1024)

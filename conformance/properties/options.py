@@ -151,12 +151,12 @@ def class_axis(trial: Trial, batch: Batch, *, axes: Sequence[int] = (), reductio
 
 def _losses_over_axis(trial: Trial, batch: Batch, axis: int) -> list[Judgement]:
     """Judge losses and gradients, brought into the order of the rows."""
-    prediction, target, options = on_axis(batch, axis)
-    answer = trial.call(prediction, target, options=options, class_axis=axis)
+    moved = on_axis(batch, axis)
+    answer = trial.ask(moved, class_axis=axis)
     value, gradient = answer.outcome.value, answer.outcome.gradient
-    if value is not None and value.shape == tuple(np.delete(prediction.shape, axis)):
+    if value is not None and value.shape == tuple(np.delete(moved.prediction.shape, axis)):
         value = value.reshape(batch.rows)
-    if gradient is not None and gradient.shape == prediction.shape:
+    if gradient is not None and gradient.shape == moved.prediction.shape:
         gradient = np.moveaxis(gradient, axis, -1).reshape(batch.prediction.shape)
     rows, expected = with_arrays(answer, value, gradient), trial.expect(batch)
     return [
@@ -167,8 +167,7 @@ def _losses_over_axis(trial: Trial, batch: Batch, axis: int) -> list[Judgement]:
 
 def _reduced_over_axis(trial: Trial, batch: Batch, axis: int, reduction: str) -> Judgement:
     """Judge a reduced loss with the classes on an axis: it is that of the rows."""
-    prediction, target, options = on_axis(batch, axis)
-    answer = trial.call(prediction, target, reduction=reduction, options=options, class_axis=axis)
+    answer = trial.ask(on_axis(batch, axis), reduction=reduction, class_axis=axis)
     value, bound, *_ = expect_reduced(trial, batch, reduction)
     return compare(batch, answer, "value", value, bound, name=f"value under {reduction} over axis {axis}")
 
@@ -178,7 +177,7 @@ def _class_axes(trial: Trial) -> tuple[int, ...]:
     return (1,) if trial.semantics.class_axis == "second" else (1, 0)
 
 
-def on_axis(batch: Batch, axis: int) -> tuple[NDArray, NDArray, Options]:
+def on_axis(batch: Batch, axis: int) -> Batch:
     """Return a batch with the classes on an axis: the rows in three dimensions around it, or in one after it."""
     rows = batch.rows
     # A finding comes down to a single row.
@@ -190,7 +189,7 @@ def on_axis(batch: Batch, axis: int) -> tuple[NDArray, NDArray, Options]:
 
     given = dict(batch.options.given)
     given.update({name: moved(given[name]) for name in ("sample_weight", "mask", "where") if name in given})
-    return moved(batch.prediction), moved(batch.target), Options(**given)
+    return replace(batch, prediction=moved(batch.prediction), target=moved(batch.target), options=Options(**given))
 
 
 def expect_reduced(trial: Trial, batch: Batch, reduction: str) -> tuple[NDArray, NDArray, NDArray, NDArray]:
