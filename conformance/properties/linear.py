@@ -125,15 +125,27 @@ def interface(trial: Trial, batch: Batch) -> list[Judgement]:
     shapes |= {name: array.shape for name, array in first.call.parameters.items()}
     judgements = []
     for quantity, shape in shapes.items():
-        one, other = first.array(quantity), second.array(quantity)
+        one = first.array(quantity)
         got = "nothing" if one is None else f"{one.dtype} {one.shape}"
         wanted = f"{trial.dtype} {shape}"
         judgements.append(decide(got == wanted, batch, first, f"dtype and shape of {_name(quantity)}", got, wanted))
-        same = one is not None and other is not None and np.array_equal(one, other, equal_nan=True)
-        judgements.append(decide(same, batch, second, f"second {_name(quantity)}", float64(other), float64(one)))
+        judgements.append(_same_twice(batch, one, second, quantity))
     modified = first.outcome.modified
     got = "changed by the call" if modified else "as they were"
     return [*judgements, decide(not modified, batch, first, "inputs", got, "as they were")]
+
+
+def _same_twice(batch: Batch, one: NDArray | None, second: Answer, quantity: str) -> Judgement:
+    """Judge a second answer bit by bit; a difference is shown by its first entry."""
+    name, other = f"second {_name(quantity)}", second.array(quantity)
+    if one is None or other is None or one.shape != other.shape:
+        return refuse(
+            batch, second, name, "nothing" if other is None else f"an array of shape {other.shape}", "the same answer"
+        )
+    differing = np.flatnonzero(~((one == other) | (np.isnan(one) & np.isnan(other))))
+    first = int(differing[0]) if differing.size else 0
+    entries = (np.asarray(float64(array).flat[first]) for array in (other, one))
+    return decide(not differing.size, batch, second, name, *entries)
 
 
 def _takes(trial: Trial, batch: Batch) -> bool:
