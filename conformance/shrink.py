@@ -84,8 +84,8 @@ def _fewest(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
         alone = _of_row(judgement, row)
         yield from takewhile(lambda batch: batch.prediction.shape[-1] <= 2, _fewer_classes(loss, alone))
     dropped = _dropped(judgement.batch)
-    if 0 < dropped.sum() < rows:
-        yield from _two_classes(loss, _take(judgement.batch, [int(dropped.argmin()), int(dropped.argmax())]))
+    for kept in np.flatnonzero(~dropped)[:SUSPECTS] if dropped.any() else ():
+        yield from _two_classes(loss, _take(judgement.batch, [int(kept), int(dropped.argmax())]))
     if not has_rows:
         yield from _two_classes(loss, _take(judgement.batch, [0, 1]))
 
