@@ -493,6 +493,7 @@ CLAUSES: tuple[Clause, ...] = (
         applies=_classes,
         reduce=_alike(options.class_axis),
         asked=lambda binding: "class_axis" in binding.options and bool(set(binding.options) & set(GIVEN)),
+        of_reduced=True,
         in_one_dtype=True,
         meaning="Under options too, alone and in pairs, losses, reduced or not, and gradients with the classes on another axis "
         "are those of the rows; weights and masks of rows have the shape of the losses.",

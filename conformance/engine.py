@@ -79,7 +79,7 @@ def answer(examination: Examination, question: Question) -> Answered:
     if reason := clause.needs(binding):
         return Answered(_record(question, "unsupported", [], reason=reason))
     trial = _trial(examination, question)
-    met = examination.expectations.matching(trial, clause)
+    met = examination.expectations.matching(trial, clause, examination.profile.name)
     entries = [examination.expectations.entries[number] for number in met]
     try:
         record, shown = _judge(examination, question, trial, entries)

@@ -64,8 +64,8 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One known defect, or a divergence of which the documentation says nothing, if ``undocumented``.
 
     ``loss`` and ``api`` are shell patterns; empty conditions hold always. ``clauses`` are numbers. ``versions`` is a
-    requirement, such as "torch>=2.0,<3". ``profiles`` tell apart what shows in more cases alone, or in more regimes there.
-    ``upstream`` is the address of the thread, or "not found upstream".
+    requirement, such as "torch>=2.0,<3". ``profiles`` are those whose cases show it. ``upstream`` is the address of the
+    thread, or "not found upstream".
     """
 
     api: tuple[str, ...]
@@ -92,17 +92,16 @@ class ExpectationError(Exception):
 
 @dataclass(frozen=True)
 class Expectations:
-    """What is known of one adapter, and the versions and the profile that it is matched against."""
+    """What is known of one adapter, and the versions it is matched against."""
 
     entries: tuple[Expectation, ...]
     versions: dict[str, str]
-    profile: str = "default"
 
-    def matching(self, trial: Trial, clause: Clause) -> tuple[int, ...]:
-        """Return the numbers of the entries whose conditions hold for a question."""
-        return tuple(n for n, entry in enumerate(self.entries) if self._matches(entry, trial, clause))
+    def matching(self, trial: Trial, clause: Clause, profile: str) -> tuple[int, ...]:
+        """Return the numbers of the entries whose conditions hold for a question in a profile."""
+        return tuple(n for n, entry in enumerate(self.entries) if self._matches(entry, trial, clause, profile))
 
-    def _matches(self, entry: Expectation, trial: Trial, clause: Clause) -> bool:
+    def _matches(self, entry: Expectation, trial: Trial, clause: Clause, profile: str) -> bool:
         return (
             clause.number in entry.clauses
             and fnmatchcase(trial.binding.loss, entry.loss)
@@ -110,7 +109,7 @@ class Expectations:
             and trial.dtype in (entry.dtypes or (trial.dtype,))
             and trial.mode in (entry.modes or (trial.mode,))
             and trial.device in (entry.devices or (trial.device,))
-            and self.profile in (entry.profiles or (self.profile,))
+            and profile in (entry.profiles or (profile,))
             and self.version_holds(entry.versions)
         )
 
@@ -126,7 +125,7 @@ class Expectations:
         return bool(condition) and Requirement(condition).name in self.versions
 
 
-def load_expectations(name: str, versions: dict[str, str], profile: str = "default") -> Expectations:
+def load_expectations(name: str, versions: dict[str, str]) -> Expectations:
     """Return what is known of an adapter; nothing if it has no file.
 
     Raises:
@@ -135,14 +134,14 @@ def load_expectations(name: str, versions: dict[str, str], profile: str = "defau
     """
     path = FOLDER / f"{name}.toml"
     if not path.exists():
-        return Expectations((), versions, profile)
+        return Expectations((), versions)
     try:
         entries = msgspec.toml.decode(path.read_bytes(), type=_File).expect
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ExpectationError(f"{path}: {error}; see the fields of Expectation in conformance/expectations.py") from error
     for number, entry in enumerate(entries, 1):
         _check(entry, f"{path}, entry {number}")
-    return Expectations(entries, versions, profile)
+    return Expectations(entries, versions)
 
 
 def _check(entry: Expectation, where: str) -> None:

@@ -57,12 +57,12 @@ def _with_zeros(generator: np.random.Generator, count: int) -> NDArray:
 
 
 def _some_rows(generator: np.random.Generator, rows: int, classes: int) -> NDArray:
-    """Leave four rows of seven: regimes come in other turns, so none of them is masked as a whole."""
+    """Leave four rows of seven; regimes come in turns of one, three or five, so none of them is masked as a whole."""
     return np.arange(rows) * 3 % 7 < 4
 
 
 def _where(loss: Loss, generator: np.random.Generator, prediction: NDArray, target: NDArray, labels: NDArray) -> Given:
-    """Take away classes but never the label, nor what bears the whole of a soft target.
+    """Take away classes but never the label, nor, of a softmax, what bears the whole of a soft target.
 
     The targets of a softmax are then those of the classes that are left; the terms of other losses stand alone.
     """

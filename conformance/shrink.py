@@ -23,7 +23,7 @@ SIMPLE = {"logit": (1.0, 0.0), "probability": (0.75, 0.25), "log-probability": (
 """What a failure that any numbers show is shown on."""
 
 SUSPECTS = 16
-"""Of so many rows each is tried alone where any may be the cause."""
+"""Of so many rows each is tried, alone or beside a dropped one, where any may be the cause."""
 
 Attempt = Callable[[Batch], Judgement | None]
 

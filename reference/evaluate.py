@@ -89,7 +89,8 @@ def evaluate(
 
     Raises:
         KeyError: unknown loss or precision.
-        IndexError: a label out of range, where the semantics says "error", or gives it no class and labels are smoothed.
+        IndexError: a label out of range, where the semantics says "error", or gives it no class and labels are smoothed
+            (of hidden states such a row is as without smoothing).
         ValueError: shapes that do not belong together, or an option that the loss does not have.
     """
     spec = LOSSES[loss]

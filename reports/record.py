@@ -212,9 +212,9 @@ MISUSE_OUTCOMES: tuple[MisuseOutcome, ...] = get_args(MisuseOutcome)
 class Misuse(Struct, frozen=True, tag="misuse", tag_field="kind", omit_defaults=True):
     """What an API of one loss does with ``data`` that are not its own; no question, and without a verdict.
 
-    ``got`` and ``expected`` are the first two losses of the case that `DataKindInfo` has, or their shapes where these cannot
-    be compared. ``factor`` is the mean of all that was got over the mean of what was expected, None where nothing was got.
-    ``message`` is the exception or the warning.
+    ``got`` and ``expected`` are the first two losses of the case that `DataKindInfo` has, or the mean of what gives nothing
+    else, or their shapes where these cannot be compared. ``factor`` is the mean of all that was got over the mean of what
+    was expected, None where nothing was got. ``message`` is the exception or the warning.
     """
 
     data: str

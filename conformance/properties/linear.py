@@ -82,7 +82,7 @@ def whatever_they_hold(trial: Trial, batch: Batch) -> list[Judgement]:
 def neutral(trial: Trial, batch: Batch) -> list[Judgement]:
     """Class weights of one, a label that no row has and a smoothing of 0 leave losses and gradients as they are.
 
-    So they do beside another option.
+    So they do beside another option, and under each reduction.
     """
     if not _takes(trial, batch):
         return []
@@ -91,6 +91,7 @@ def neutral(trial: Trial, batch: Batch) -> list[Judgement]:
     return [
         compare(batch, answer, "value", *expected.of("value")),
         *_slopes(trial, plain, answer, Upstream(np.ones(batch.rows)), ""),
+        *reductions(trial, batch),
     ]
 
 
@@ -136,12 +137,11 @@ def interface(trial: Trial, batch: Batch) -> list[Judgement]:
 
 
 def _same_twice(batch: Batch, one: NDArray | None, second: Answer, quantity: str) -> Judgement:
-    """Judge a second answer bit by bit; a difference is shown by its first entry."""
+    """Judge a second answer number by number; a difference is shown by its first entry."""
     name, other = f"second {_name(quantity)}", second.array(quantity)
     if one is None or other is None or one.shape != other.shape:
-        return refuse(
-            batch, second, name, "nothing" if other is None else f"an array of shape {other.shape}", "the same answer"
-        )
+        got = "an answer after none" if one is None else second.trouble(quantity, one.shape)
+        return refuse(batch, second, name, got, "the same answer")
     differing = np.flatnonzero(~((one == other) | (np.isnan(one) & np.isnan(other))))
     first = int(differing[0]) if differing.size else 0
     entries = (np.asarray(float64(array).flat[first]) for array in (other, one))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.cases import Batch, lay_out
-from conformance.judging import Judgement, compare, decide
+from conformance.judging import Judgement, agree, compare, decide
 from conformance.properties.relations import ONE_HOT_PAIRS, both_agree, with_arrays
 from conformance.settings import SETTINGS
 from conformance.tables import table
@@ -64,11 +64,20 @@ def poisoned(trial: Trial, batch: Batch) -> Batch:
 
 
 def neutral(trial: Trial, batch: Batch) -> list[Judgement]:
-    """An option with its neutral value gives what the call without it gives, alone and beside another option."""
+    """An option with its neutral value gives what the call without it gives, alone and beside another option.
+
+    So it does under each reduction.
+    """
     if not set(batch.options.given) <= set(trial.binding.options):
         return []
     plain = without_neutral(batch)
-    return both_agree(batch, trial.ask(batch), trial.ask(plain), trial.expect(plain))
+    judgements = both_agree(batch, trial.ask(batch), trial.ask(plain), trial.expect(plain))
+    for reduction in trial.binding.reductions:
+        if reduction != "none":
+            _, bound, *_ = expect_reduced(trial, plain, reduction)
+            with_it, without = (trial.ask(one, reduction=reduction) for one in (batch, plain))
+            judgements.append(agree(batch, with_it, without, "value", 2 * bound, name=f"value under {reduction}"))
+    return judgements
 
 
 def without_neutral(batch: Batch) -> Batch:
@@ -145,31 +154,40 @@ def class_axis(trial: Trial, batch: Batch, *, axes: Sequence[int] = (), reductio
     judgements = []
     for axis in axes:
         judgements += _losses_over_axis(trial, batch, axis) if "none" in reductions else []
-        judgements += [_reduced_over_axis(trial, batch, axis, name) for name in reductions if name != "none"]
+        for reduction in reductions:
+            judgements += _reduced_over_axis(trial, batch, axis, reduction) if reduction != "none" else []
     return judgements
 
 
 def _losses_over_axis(trial: Trial, batch: Batch, axis: int) -> list[Judgement]:
     """Judge losses and gradients, brought into the order of the rows."""
-    moved = on_axis(batch, axis)
-    answer = trial.ask(moved, class_axis=axis)
-    value, gradient = answer.outcome.value, answer.outcome.gradient
-    if value is not None and value.shape == tuple(np.delete(moved.prediction.shape, axis)):
-        value = value.reshape(batch.rows)
-    if gradient is not None and gradient.shape == moved.prediction.shape:
-        gradient = np.moveaxis(gradient, axis, -1).reshape(batch.prediction.shape)
-    rows, expected = with_arrays(answer, value, gradient), trial.expect(batch)
+    rows, expected = _ask_over_axis(trial, batch, axis, "none"), trial.expect(batch)
     return [
         compare(batch, rows, quantity, *expected.of(quantity), name=f"{quantity} over axis {axis}")
         for quantity in ("value", "gradient")
     ]
 
 
-def _reduced_over_axis(trial: Trial, batch: Batch, axis: int, reduction: str) -> Judgement:
-    """Judge a reduced loss with the classes on an axis: it is that of the rows."""
-    answer = trial.ask(on_axis(batch, axis), reduction=reduction, class_axis=axis)
-    value, bound, *_ = expect_reduced(trial, batch, reduction)
-    return compare(batch, answer, "value", value, bound, name=f"value under {reduction} over axis {axis}")
+def _reduced_over_axis(trial: Trial, batch: Batch, axis: int, reduction: str) -> list[Judgement]:
+    """Judge a reduced loss with the classes on an axis, and its gradient where it has one: they are those of the rows."""
+    answer, under = _ask_over_axis(trial, batch, axis, reduction), f"under {reduction} over axis {axis}"
+    value, bound, gradient, slack = expect_reduced(trial, batch, reduction)
+    judged = [compare(batch, answer, "value", value, bound, name=f"value {under}")]
+    if answer.outcome.gradient is not None and not np.isnan(value):
+        judged.append(compare(batch, answer, "gradient", gradient, slack, name=f"gradient {under}"))
+    return judged
+
+
+def _ask_over_axis(trial: Trial, batch: Batch, axis: int, reduction: str) -> Answer:
+    """Return the answer with the classes on an axis, its arrays in the order of the rows."""
+    moved = on_axis(batch, axis)
+    answer = trial.ask(moved, reduction=reduction, class_axis=axis)
+    value, gradient = answer.outcome.value, answer.outcome.gradient
+    if value is not None and value.shape == tuple(np.delete(moved.prediction.shape, axis)):
+        value = value.reshape(batch.rows)
+    if gradient is not None and gradient.shape == moved.prediction.shape:
+        gradient = np.moveaxis(gradient, axis, -1).reshape(batch.prediction.shape)
+    return with_arrays(answer, value, gradient)
 
 
 def _class_axes(trial: Trial) -> tuple[int, ...]:

@@ -573,6 +573,13 @@ def unmasked_is_unweighted(logits, targets, *, reduction, **given):
     return softmax_loss(logits, targets, reduction, given)
 
 
+@sparse(api="mutant: a mean over rows beside class weights and a smoothing of 0")
+def unsmoothed_mean_of_rows(logits, labels, *, reduction, **given):
+    """The losses are right, and their mean forgets that they are weighted."""
+    rows = replace(SOUND, divide=lambda losses, labels, kept, given: kept.sum())
+    return sparse_loss(logits, labels, reduction, given, rows if given.get("label_smoothing") == 0 else SOUND)
+
+
 # The class axis
 
 
@@ -625,6 +632,16 @@ def mean_of_first_dimension(logits, labels, *, reduction, class_axis=-1, **given
     if class_axis == -1 or reduction != "mean":
         return over_axis(sparse_loss, logits, labels, reduction, class_axis, given)
     return over_axis(sparse_loss, logits, labels, "sum", class_axis, given) / len(labels)
+
+
+@softmax_with_axis(api="mutant: the gradient of the mean over an axis divides by the first dimension")
+def slope_of_first_dimension(logits, targets, *, reduction, class_axis=-1, **given):
+    """The mean is right, and its gradient is that of another mean."""
+    value = over_axis(softmax_loss, logits, targets, reduction, class_axis, given)
+    if class_axis == -1 or reduction != "mean":
+        return value
+    other = over_axis(softmax_loss, logits, targets, "sum", class_axis, given) / len(targets)
+    return value.detach() + other - other.detach()
 
 
 # Dtypes and shapes of targets

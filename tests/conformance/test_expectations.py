@@ -227,6 +227,7 @@ def test_adapter_without_a_file_has_no_entries(folder: Path) -> None:
         ),
         (ENTRY.replace('got = ["nan"]', 'gradient_form = "best"'), "entry 2: 'best' is no form; use one of "),
         (ENTRY + 'versions = "numpy > two"\n', "entry 2: "),
+        (ENTRY + 'profiles = ["slow"]\n', "entry 2: 'slow' is no profile; use quick, default, thorough"),
     ],
 )
 def test_malformed_file_is_refused_in_a_sentence(text: str | bytes, words: str, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Settings: a neutral one changes nothing, and any other so much that an API which leaves it out is caught."""
+"""Settings: a neutral one changes nothing, and any other but the default so much that an API without it is caught."""
 
 from dataclasses import replace
 from typing import Any
