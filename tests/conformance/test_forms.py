@@ -17,7 +17,7 @@ from tests.conformance.form_mutants import FORM_MUTANTS, FORM_TWINS, without_red
 from tests.conformance.option_twins import softmax, softmax_loss
 from tests.conformance.twins import LOSES_SMALL, SOFTMAX
 
-MEANS, AGREEMENT, DROPPED, AXIS = 57, 58, 59, 70
+MEANS, AGREEMENT, DROPPED, AXIS, AXIS_UNDER_OPTIONS = 57, 58, 59, 70, 72
 
 
 def verdicts(bindings: tuple[Binding, ...], number: int) -> dict[str, list[str]]:
@@ -34,7 +34,7 @@ def verdicts(bindings: tuple[Binding, ...], number: int) -> dict[str, list[str]]
 def test_what_gives_a_mean_alone_is_asked_for_nothing_else() -> None:
     for binding in FORM_TWINS:
         assert binding.reductions == ("mean",) and "reduction" not in binding.options
-        asked = [MEANS, DROPPED, AXIS] if "class_axis" in binding.options else [MEANS, DROPPED]
+        asked = [MEANS, DROPPED, AXIS, AXIS_UNDER_OPTIONS] if "class_axis" in binding.options else [MEANS, DROPPED]
         assert [clause.number for clause in clauses_of(binding)] == asked
 
 
@@ -43,6 +43,7 @@ def test_sound_means_conform() -> None:
     assert verdicts(FORM_TWINS, DROPPED) == {twin.api: ["conforms"] for twin in FORM_TWINS}
     over_axis = [twin.api for twin in FORM_TWINS if "class_axis" in twin.options]
     assert verdicts(FORM_TWINS, AXIS) == {api: ["conforms"] * len(framework.dtypes) for api in over_axis} and over_axis
+    assert verdicts(FORM_TWINS, AXIS_UNDER_OPTIONS) == {api: ["conforms"] for api in over_axis}
 
 
 @pytest.mark.parametrize("mutant", FORM_MUTANTS, ids=lambda binding: binding.api)
