@@ -10,6 +10,7 @@ from tests.conformance.option_twins import (
     SOUND,
     classes_last,
     divisor,
+    over_axis,
     row_weights,
     sigmoid,
     sigmoid_loss,
@@ -55,14 +56,12 @@ sparse_mean_with_axis, softmax_mean_with_axis = (
 
 @sparse_mean_with_axis(api="twin: mean of sparse softmax over an axis")
 def sparse_mean_over_axis(logits, labels, *, class_axis=-1, **given):
-    logits, labels = classes_last(logits, labels, class_axis)
-    return sparse_loss(logits, labels, "mean", given)
+    return over_axis(sparse_loss, logits, labels, "mean", class_axis, given)
 
 
 @softmax_mean_with_axis(api="twin: mean of softmax over an axis")
 def softmax_mean_over_axis(logits, targets, *, class_axis=-1, **given):
-    logits, targets = classes_last(logits, targets, class_axis)
-    return softmax_loss(logits, targets, "mean", given)
+    return over_axis(softmax_loss, logits, targets, "mean", class_axis, given)
 
 
 @softmax_mean_with_axis(api="mutant: metric that takes the last axis for the classes")
