@@ -33,13 +33,13 @@ class Clause:
     shape of the loss against the mathematics too, ``is_ladder`` one that finds where a loss saturates, ``is_recorded`` one
     whose answers are kept for other backends to be compared with. ``asked`` tells to which bindings it is put: those that
     have the option it is about. ``founding`` marks those about the six losses of the founding table alone. ``meaning`` is
-    its sentence where several clauses share a property. ``of_reduced`` marks those that ask for no losses without
-    reduction, ``in_one_dtype`` those about what a call does around the numbers of the prediction: they are asked in its
-    first dtype alone. ``of_parameters`` marks those about losses that have parameters beside the prediction; the others are
-    about losses that have none. ``of_whole`` marks those that speak of a batch as a whole: no smaller one shows what they
-    find. ``sample`` are the batches that a clause is asked on in the other modes of a framework, None where it is not: a
-    compiler may simplify what makes a NaN. ``of_target_dtypes`` marks those about the dtypes and shapes of targets: each is
-    a program, and a framework that compiles is asked for its public calls, not for compositions of several.
+    its sentence where several clauses share a property. ``of_reduced`` marks those that are put to what gives a mean alone
+    too, ``in_one_dtype`` those about what a call does around the numbers of the prediction: they are asked in its first
+    dtype alone. ``of_parameters`` marks those about losses that have parameters beside the prediction; the others are about
+    losses that have none. ``of_whole`` marks those that speak of a batch as a whole: no smaller one shows what they find.
+    ``sample`` are the batches that a clause is asked on in the other modes of a framework, None where it is not: a compiler
+    may simplify what makes a NaN. ``of_target_dtypes`` marks those about the dtypes and shapes of targets: each is a
+    program, and a framework that compiles is asked for its public calls, not for compositions of several.
     """
 
     number: int

@@ -240,12 +240,13 @@ def _least_reduced(trial: Trial) -> str:
 
 def _misuse(kind: DataKind, trial: Trial, traced: dict[tuple[object, ...], str]) -> Misuse:
     """Measure one kind of data; ``traced`` has the warnings by shape and dtype: who compiles, warns once for all calls."""
+    reduction = _least_reduced(trial)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for hidden in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", hidden)  # as Python does: the user of a library does not see them
-        outcome = trial.call(*kind.rows, reduction=_least_reduced(trial), options=_beside(trial, kind)).outcome
-    views = right_loss(kind) if _least_reduced(trial) == "none" else tuple(view.mean() for view in right_loss(kind))
+        outcome = trial.call(*kind.rows, reduction=reduction, options=_beside(trial, kind)).outcome
+    views = right_loss(kind) if reduction == "none" else tuple(view.mean() for view in right_loss(kind))
     warning = describe_error(caught[0].category(str(caught[0].message))) if caught else ""
     program = tuple((array.shape, array.dtype.name) for array in kind.rows)
     if outcome.compile_seconds:

@@ -61,8 +61,8 @@ class Session:
         self.adapter: Adapter = load(option(config, "adapter"))
         self.import_seconds = perf_counter() - self.start
         self.versions = framework_versions(self.adapter)
-        self.profile = replace(PROFILES[option(config, "profile")], sparing=self.adapter.framework.sparing)
         self.expectations: Expectations = load_expectations(self.adapter.name, self.versions)
+        self.profile = replace(PROFILES[option(config, "profile")], sparing=self.adapter.framework.sparing)
         self.examination = Examination(self.adapter, option(config, "device"), self.profile, self.expectations)
         asked = questions(self.adapter, loss=option(config, "loss"), question=option(config, "question"))
         self.questions: dict[str, Question] = {question_id(question): question for question in asked}

@@ -57,10 +57,8 @@ def test_sound_twin_conforms(twin: Binding) -> None:
 
 
 def test_a_second_call_is_made_where_answers_are_kept() -> None:
-    class Keeping(type(framework)):  # type: ignore[misc]
-        keeps_answers = True
-
-    adapter = Adapter("keeping", "keeping", Keeping(), (not_the_same_twice,))
+    keeping = type("Keeping", (type(framework),), {"keeps_answers": True})()
+    adapter = Adapter("keeping", "keeping", keeping, (not_the_same_twice,))
     examination = Examination(adapter, "cpu", PROFILES["default"], Expectations((), {}))
     (found, *_) = [answer(examination, question).record for question in questions(adapter) if question.clause.number == 69]
     assert found.finding is not None and found.finding.quantity == "second value"

@@ -9,7 +9,7 @@ from conformance.cases import Batch, Case, fill, neutral_pair_cases, option_case
 from conformance.settings import SETTINGS
 from reference.bounds import bound_ratio, error_bounds
 from reference.evaluate import evaluate
-from reference.losses import LOSSES, Grade
+from reference.losses import LOSSES
 from reference.options import Options
 
 DTYPE = "float32"
@@ -22,8 +22,7 @@ def differs(batch: Batch, other: Batch) -> bool:
     spec = LOSSES[batch.loss]
     how: dict[str, Any] = {"options": batch.options, "precision": DTYPE}
     truth = evaluate(batch.loss, batch.prediction, batch.target, **how)
-    grade = Grade(spec.value_forms[0], spec.gradient_forms[0])
-    bounds = error_bounds(batch.loss, batch.prediction, batch.target, truth, grade=grade, **how)
+    bounds = error_bounds(batch.loss, batch.prediction, batch.target, truth, grade=spec.default_grade, **how)
     try:
         others = evaluate(batch.loss, other.prediction, other.target, options=other.options, precision=DTYPE)
     except IndexError:  # the label to ignore is no class
