@@ -403,7 +403,15 @@ CLAUSES: tuple[Clause, ...] = (
         asked=_has_any(*DROPPING),
         reduce=_alike(options.whatever_they_hold),
     ),
-    Clause(48, "neutral options", options.neutral, _neutral, asked=_has_any(*GIVEN)),
+    Clause(
+        48,
+        "neutral options",
+        options.neutral,
+        _neutral,
+        asked=_has_any(*GIVEN),
+        reduce=_alike(options.neutral),
+        of_reduced=True,
+    ),
     Clause(
         49,
         "one-hot under options",

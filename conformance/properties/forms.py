@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from adapters.binding import Binding
 from conformance.cases import Batch
 from conformance.judging import Judgement, agree, compare
-from conformance.properties.options import expect_reduced, poisoned
+from conformance.properties.options import expect_reduced, has_gradient, poisoned
 from conformance.properties.relations import with_arrays
 from conformance.trial import Answer, Trial, float64
 from reference.precision import PRECISIONS
@@ -24,7 +24,7 @@ GUARDED = {
 
 def reduced_alone(trial: Trial, batch: Batch) -> list[Judgement]:
     """A form that gives a mean alone, as a metric or a compiled model, gives that of the losses, and its gradient."""
-    if not _takes(trial.binding, batch):
+    if not trial.takes(batch):
         return []
     judgements = []
     for reduction in trial.binding.reductions:
@@ -32,20 +32,20 @@ def reduced_alone(trial: Trial, batch: Batch) -> list[Judgement]:
         value, bound, gradient, slack = expect_reduced(trial, batch, reduction)
         if not _overflows(trial, batch):
             judgements.append(compare(batch, answer, "value", value, bound, name=f"value under {reduction}"))
-        if _has_gradient(trial, answer) and not np.isnan(value):
+        if has_gradient(trial, answer) and not np.isnan(value):
             judgements.append(compare(batch, answer, "gradient", gradient, slack, name=f"gradient under {reduction}"))
     return judgements
 
 
 def dropped_alone(trial: Trial, batch: Batch) -> list[Judgement]:
     """In a mean that is given alone masked and ignored rows add nothing, whatever they hold."""
-    return reduced_alone(trial, poisoned(trial, batch)) if _takes(trial.binding, batch) else []
+    return reduced_alone(trial, poisoned(trial, batch)) if trial.takes(batch) else []
 
 
 def forms_agree(trial: Trial, batch: Batch) -> list[Judgement]:
     """Function, operation, metric and compiled model of a loss give what its class gives, each within its bounds."""
     other = _class_of(trial)
-    if other is None or not (_takes(trial.binding, batch) and _takes(other, batch)):
+    if other is None or not (trial.takes(batch) and replace(trial, binding=other).takes(batch)):
         return []
     computed = trial.binding.semantics.computation_dtype
     if trial.dtype != "float32" and computed != other.semantics.computation_dtype:
@@ -62,26 +62,15 @@ def forms_agree(trial: Trial, batch: Batch) -> list[Judgement]:
         else:
             answer, own_bound, own_slack = _row_means(answer), bound, slack
         judgements.append(agree(batch, answer, wanted, "value", bound + own_bound, name=f"value under {reduction}"))
-        if _has_gradient(trial, answer):
+        if has_gradient(trial, answer):
             judgements.append(agree(batch, answer, wanted, "gradient", slack + own_slack, name=f"gradient under {reduction}"))
     return judgements
-
-
-def _takes(binding: Binding, batch: Batch) -> bool:
-    """Tell whether a binding takes the options of a batch, and all of them together."""
-    given = set(batch.options.given)
-    return given <= set(binding.options) and len(given & set(binding.apart)) < 2
 
 
 def _class_of(trial: Trial) -> Binding | None:
     """Return the form of the loss that has every reduction of this one, and more."""
     own = set(trial.binding.reductions)
     return next((b for b in trial.siblings if b.loss == trial.binding.loss and own < set(b.reductions)), None)
-
-
-def _has_gradient(trial: Trial, answer: Answer) -> bool:
-    """Tell whether a gradient is owed: by all but what has a mode of its own and returns none in it."""
-    return answer.outcome.gradient is not None or not trial.binding.mode
 
 
 def _expected(trial: Trial, batch: Batch, reduction: str) -> tuple[NDArray, NDArray, NDArray, NDArray]:

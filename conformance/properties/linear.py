@@ -58,7 +58,7 @@ def under_options(trial: Trial, batch: Batch) -> list[Judgement]:
 
     So they are under each reduction.
     """
-    if not _takes(trial, batch):
+    if not trial.takes(batch):
         return []
     answer = trial.ask(batch)
     return [
@@ -70,7 +70,7 @@ def under_options(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def whatever_they_hold(trial: Trial, batch: Batch) -> list[Judgement]:
     """Ignored rows add nothing to loss and gradients, and have a gradient of 0, though they hold NaN or an infinity."""
-    if not _takes(trial, batch):
+    if not trial.takes(batch):
         return []
     kept = trial.expect(batch).truth.kept
     assert kept is not None  # the cases of this clause all drop rows
@@ -84,7 +84,7 @@ def neutral(trial: Trial, batch: Batch) -> list[Judgement]:
 
     So they do beside another option, and under each reduction.
     """
-    if not _takes(trial, batch):
+    if not trial.takes(batch):
         return []
     plain = without_neutral(batch)
     answer, expected = trial.ask(batch), trial.expect(plain)
@@ -146,10 +146,6 @@ def _same_twice(batch: Batch, one: NDArray | None, second: Answer, quantity: str
     first = int(differing[0]) if differing.size else 0
     entries = (np.asarray(float64(array).flat[first]) for array in (other, one))
     return decide(not differing.size, batch, second, name, *entries)
-
-
-def _takes(trial: Trial, batch: Batch) -> bool:
-    return set(batch.options.given) <= {*trial.binding.options, *trial.loss.parameters}
 
 
 def _name(quantity: str) -> str:

@@ -27,7 +27,7 @@ def under_options(trial: Trial, batch: Batch, *, reductions: Sequence[str] = ())
 
     What is given as an option is left as it is.
     """
-    if not set(batch.options.given) <= set(trial.binding.options):
+    if not trial.takes(batch):
         return []
     reductions = reductions or trial.binding.reductions
     losses = _unreduced(trial, batch) if "none" in reductions else []
@@ -48,7 +48,7 @@ def _unreduced(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def whatever_they_hold(trial: Trial, batch: Batch, *, reductions: Sequence[str] = ()) -> list[Judgement]:
     """Masked and ignored rows add nothing and have a gradient of 0, whatever they hold: it is as if they were not there."""
-    if not set(batch.options.given) <= set(trial.binding.options):
+    if not trial.takes(batch):
         return []
     return under_options(trial, poisoned(trial, batch), reductions=reductions)
 
@@ -63,21 +63,36 @@ def poisoned(trial: Trial, batch: Batch) -> Batch:
     return replace(batch, prediction=lay_out(prediction, "rowwise"))
 
 
-def neutral(trial: Trial, batch: Batch) -> list[Judgement]:
+def neutral(trial: Trial, batch: Batch, *, reductions: Sequence[str] = ()) -> list[Judgement]:
     """An option with its neutral value gives what the call without it gives, alone and beside another option.
 
     So it does under each reduction.
     """
-    if not set(batch.options.given) <= set(trial.binding.options):
+    if not trial.takes(batch):
         return []
     plain = without_neutral(batch)
-    judgements = both_agree(batch, trial.ask(batch), trial.ask(plain), trial.expect(plain))
-    for reduction in trial.binding.reductions:
-        if reduction != "none":
-            _, bound, *_ = expect_reduced(trial, plain, reduction)
-            with_it, without = (trial.ask(one, reduction=reduction) for one in (batch, plain))
-            judgements.append(agree(batch, with_it, without, "value", 2 * bound, name=f"value under {reduction}"))
-    return judgements
+    return [
+        judged
+        for reduction in reductions or trial.binding.reductions
+        for judged in _same_without(trial, batch, plain, reduction)
+    ]
+
+
+def _same_without(trial: Trial, batch: Batch, plain: Batch, reduction: str) -> list[Judgement]:
+    """Judge what a call gives against what it gives without an option: value and, where there is one, gradient."""
+    with_it, without = (trial.ask(one, reduction=reduction) for one in (batch, plain))
+    if reduction == "none":
+        return both_agree(batch, with_it, without, trial.expect(plain))
+    _, bound, _, slack = expect_reduced(trial, plain, reduction)
+    judged = [agree(batch, with_it, without, "value", 2 * bound, name=f"value under {reduction}")]
+    if has_gradient(trial, with_it):
+        judged.append(agree(batch, with_it, without, "gradient", 2 * slack, name=f"gradient under {reduction}"))
+    return judged
+
+
+def has_gradient(trial: Trial, answer: Answer) -> bool:
+    """Tell whether a gradient is owed: by all but what has a mode of its own and returns none in it."""
+    return answer.outcome.gradient is not None or not trial.binding.mode
 
 
 def without_neutral(batch: Batch) -> Batch:
@@ -147,10 +162,9 @@ def class_axis(trial: Trial, batch: Batch, *, axes: Sequence[int] = (), reductio
 
     So are reduced losses. The semantics may say that the second axis alone may hold the classes.
     """
-    given = batch.options.given
-    if not set(given) <= set(trial.binding.options):
+    if not trial.takes(batch):
         return []
-    axes, reductions = axes or ((1,) if given else _class_axes(trial)), reductions or trial.binding.reductions
+    axes, reductions = axes or ((1,) if batch.options.given else _class_axes(trial)), reductions or trial.binding.reductions
     judgements = []
     for axis in axes:
         judgements += _losses_over_axis(trial, batch, axis) if "none" in reductions else []
