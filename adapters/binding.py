@@ -155,13 +155,15 @@ def _names(node: ast.AST) -> set[str]:
 def _definitions(module: Any) -> dict[str, tuple[ast.stmt, str]]:
     """Return the functions, classes and constants at the top of a module by name, each with its text; no bindings."""
     text = inspect.getsource(module)
-    found = {}
+    lines, found = text.split("\n"), {}
     for statement in ast.parse(text).body:
         names = [getattr(statement, "name", "")] if isinstance(statement, ast.FunctionDef | ast.ClassDef) else []
         if isinstance(statement, ast.Assign):
             names = [target.id for target in statement.targets if isinstance(target, ast.Name)]
         if not getattr(statement, "decorator_list", []):
-            found.update({name: (statement, ast.get_source_segment(text, statement) or "") for name in names})
+            # What ast has for this splits the text of the module anew for each statement.
+            words = "\n".join(lines[statement.lineno - 1 : statement.end_lineno])
+            found.update(dict.fromkeys(names, (statement, words)))
     return found
 
 

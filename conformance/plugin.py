@@ -1,5 +1,7 @@
 """The pytest plugin: questions become items, workers hand records to the controller, which writes them."""
 
+import atexit
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -151,6 +153,11 @@ class Session:
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take over what a worker has spent."""
         self.tallies.append(getattr(node, "workeroutput", {}).get("tally", {}))
+
+    def pytest_unconfigure(self) -> None:
+        """Let a worker that has handed everything over end at once: a compiler takes seconds to give its programs back."""
+        if self.is_worker:
+            atexit.register(os._exit, 0)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the footer, or hand the tally of a worker to the controller."""

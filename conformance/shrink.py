@@ -73,21 +73,24 @@ def _take(batch: Batch, rows: NDArray | list[int]) -> Batch:
 def _fewest(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
     """Yield one row and then two with two classes or one outcome at once: each shape on the way is a program to a compiler.
 
-    Any row may be the cause of what is one number for all.
+    Any row may be the cause of what is one number for all. What dropped rows hold shows in that beside a row that is left.
     """
-    rows = judgement.batch.rows
-    if rows < 2 or loss.parameters:
+    batch = judgement.batch
+    if batch.rows < 2 or loss.parameters:
         return
-    yield from _simple(loss, _take(judgement.batch, [judgement.witness]))
-    has_rows = isinstance(judgement.got, np.ndarray) and judgement.got.shape[:1] == (rows,)
-    for row in [judgement.witness] if has_rows else range(min(rows, SUSPECTS)):
-        alone = _of_row(judgement, row)
-        yield from takewhile(lambda batch: batch.prediction.shape[-1] <= 2, _fewer_classes(loss, alone))
-    dropped = _dropped(judgement.batch)
-    for kept in np.flatnonzero(~dropped)[:SUSPECTS] if dropped.any() else ():
-        yield from _two_classes(loss, _take(judgement.batch, [int(kept), int(dropped.argmax())]))
+    has_rows = isinstance(judgement.got, np.ndarray) and judgement.got.shape[:1] == (batch.rows,)
+    dropped = _dropped(batch)
+    if has_rows or not np.isnan(batch.prediction[dropped]).any():
+        yield from _simple(loss, _take(batch, [judgement.witness]))
+        for row in [judgement.witness] if has_rows else range(min(batch.rows, SUSPECTS)):
+            alone = _of_row(judgement, row)
+            yield from takewhile(lambda batch: batch.prediction.shape[-1] <= 2, _fewer_classes(loss, alone))
+    for kept in np.flatnonzero(~dropped)[:SUSPECTS].tolist() if dropped.any() else ():
+        gone = int(dropped.argmax())
+        for rows in ([gone, kept], [kept, gone]):  # what a dropped row is given to hold depends on its place
+            yield from _two_classes(loss, _take(batch, rows))
     if not has_rows:
-        yield from _two_classes(loss, _take(judgement.batch, [0, 1]))
+        yield from _two_classes(loss, _take(batch, [0, 1]))
 
 
 def _simple(loss: Loss, batch: Batch) -> Iterator[Batch]:
@@ -169,7 +172,10 @@ def _fewer_classes(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
     while count < classes:
         for order in orders:
             kept = sorted([label, *[column for column in order if column != label][: count - 1]])
-            yield _labelled(loss, replace(batch, options=classes_of(batch.options, kept)), row[kept], kept.index(label))
+            fewer = replace(batch, options=classes_of(batch.options, kept))
+            yield _labelled(loss, fewer, row[kept], kept.index(label))
+            if count == 2:
+                yield _labelled(loss, fewer, row[kept], 1 - kept.index(label))
         count = count + 1 if count < 3 else count * 8
     level = np.where(np.arange(classes) == label, row, np.median(np.delete(row, label)))
     yield _labelled(loss, batch, level, label)

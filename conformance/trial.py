@@ -155,12 +155,20 @@ class Trial:
         TALLY.compile_seconds += outcome.compile_seconds
         return Answer(call, outcome, self.precision)
 
-    def ask(self, batch: Batch, *, reduction: str = "none", class_axis: int | None = None) -> Answer:
+    def ask(
+        self,
+        batch: Batch,
+        *,
+        reduction: str = "none",
+        class_axis: int | None = None,
+        cotangent: NDArray | None = None,
+    ) -> Answer:
         """Run the binding on a batch, under its options, or return what it answered before where the framework keeps that."""
+        upstream = None if cotangent is None else (cotangent.dtype.str, cotangent.shape, cotangent.tobytes())
         if not self.framework.keeps_answers:
-            return _call(self, batch, reduction, class_axis)
+            return _call(self, batch, reduction, class_axis, upstream)
         asked = replace(self, siblings=(), semantics=MATHEMATICAL, grade=_NO_GRADE)
-        return replace(_kept(asked, batch, reduction, class_axis), precision=self.precision)
+        return replace(_kept(asked, batch, reduction, class_axis, upstream), precision=self.precision)
 
     def expect(self, batch: Batch) -> Expected:
         """Return what the reference expects of a batch; computed once for all bindings that share it.
@@ -171,9 +179,16 @@ class Trial:
         return _expect(batch, _relevant(self.loss, self.semantics), self.grade, self.precision)
 
 
-def _call(trial: Trial, batch: Batch, reduction: str, class_axis: int | None) -> Answer:
+def _call(
+    trial: Trial, batch: Batch, reduction: str, class_axis: int | None, upstream: tuple[str, tuple[int, ...], bytes] | None
+) -> Answer:
+    """Call as asked; the upstream gradient comes as dtype, shape and bytes, for answers are kept by what was asked."""
+    cotangent = None
+    if upstream is not None:
+        dtype, shape, content = upstream
+        cotangent = np.frombuffer(content, dtype).reshape(shape).copy()
     how: dict[str, Any] = {"reduction": reduction, "options": batch.options, "class_axis": class_axis}
-    return trial.call(batch.prediction, batch.target, **how)
+    return trial.call(batch.prediction, batch.target, cotangent=cotangent, **how)
 
 
 _kept = lru_cache(maxsize=256)(_call)

@@ -32,7 +32,7 @@ def reductions(trial: Trial, batch: Batch) -> list[Judgement]:
         judgements.append(compare(batch, answer, "value", total, bound, name=f"value under {reduction}"))
         judgements += _reduced_gradients(trial, batch, none, answer, reduction, factor)
         upstream = np.asarray(UPSTREAM, answer.precision)
-        again = trial.call(batch.prediction, batch.target, reduction=reduction, cotangent=upstream)
+        again = trial.ask(batch, reduction=reduction, cotangent=upstream)
         judgements += _reduced_gradients(trial, batch, none, again, f"{reduction} and an upstream gradient", factor * UPSTREAM)
     return judgements
 
@@ -58,7 +58,7 @@ def upstream_gradient(trial: Trial, batch: Batch) -> list[Judgement]:
     generator, shape = np.random.default_rng(3), expected.truth.value.shape
     # At least one in size: a smaller factor times a small target would underflow on the way to an ordinary gradient.
     factors = (generator.uniform(1, 4, shape) * generator.choice([-1.0, 1.0], shape)).astype(expected.precision)
-    answer = trial.call(batch.prediction, batch.target, cotangent=factors)
+    answer = trial.ask(batch, cotangent=factors)
     scale = factors.astype(np.float64)
     scale = scale[..., None] if scale.ndim < batch.prediction.ndim else scale
     truth, bound = expected.of("gradient")

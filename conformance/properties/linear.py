@@ -35,8 +35,7 @@ def gradients(trial: Trial, batch: Batch) -> list[Judgement]:
     """
     generator = np.random.default_rng(3)
     factors = (generator.uniform(1, 4, batch.rows) * generator.choice([-1.0, 1.0], batch.rows)).astype(batch.dtype)
-    plain = trial.call(batch.prediction, batch.target, options=batch.options)
-    scaled = trial.call(batch.prediction, batch.target, options=batch.options, cotangent=factors)
+    plain, scaled = trial.ask(batch), trial.ask(batch, cotangent=factors)
     return [
         *_slopes(trial, batch, plain, Upstream(np.ones(batch.rows)), ""),
         *_slopes(trial, batch, scaled, Upstream(factors.astype(np.float64)), " under an upstream gradient"),
@@ -159,7 +158,7 @@ def _reduced(trial: Trial, batch: Batch, reduction: str) -> list[Judgement]:
     value, factor = reduced(truth, reduction, trial.semantics)
     by = divisor(truth, reduction, trial.semantics)
     cotangent = np.asarray(UPSTREAM, batch.dtype)
-    answer = trial.call(batch.prediction, batch.target, reduction=reduction, options=batch.options, cotangent=cotangent)
+    answer = trial.ask(batch, reduction=reduction, cotangent=cotangent)
     bound = reduced_bound(
         truth.value, expected.bounds, reduction=reduction, precision=precision, divisor=by, weight=truth.weight
     )

@@ -130,6 +130,13 @@ def trains_on_unweighted(logits, labels, **given):
     return plain + (value - plain).detach()
 
 
+@sparse_mean(api="mutant: gradient doubled by weights")
+def trains_twice_on_weights(logits, labels, **given):
+    """With sample weights, be they 1, the gradient is added up twice."""
+    mean = sparse_loss(logits, labels, "mean", given)
+    return mean if "sample_weight" not in given else 2 * mean - mean.detach()
+
+
 @softmax_mean(api="mutant: weights squared")
 def weights_twice(logits, targets, **given):
     """Sample weights are applied by the step of training, and by the loss again."""
@@ -145,6 +152,13 @@ def masked_times_zero(logits, targets, **given):
     """The losses of masked rows are multiplied by 0, whatever they hold."""
     mean, mask = softmax_loss(logits, targets, "mean", given), given.get("mask")
     return mean if mask is None else mean + (0 * softmax_loss(logits, targets, "none", {})[~mask]).sum()
+
+
+@softmax_mean(api="mutant: masked NaN times 0")
+def masked_nan_times_zero(logits, targets, **given):
+    """The losses of masked rows are multiplied by 0, and infinities alone are kept from them."""
+    mean, mask = softmax_loss(logits, targets, "mean", given), given.get("mask")
+    return mean if mask is None else mean + (0 * softmax_loss(logits.clamp(-9, 9), targets, "none", {})[~mask]).sum()
 
 
 @sigmoid_mean(api="mutant: mean over the rows of sums")

@@ -13,11 +13,11 @@ from conformance.engine import Examination, answer, questions
 from conformance.expectations import Expectations
 from conformance.profiles import PROFILES
 from reports.record import FAILING
-from tests.conformance.form_mutants import FORM_MUTANTS, FORM_TWINS, without_reduction
+from tests.conformance.form_mutants import FORM_MUTANTS, FORM_TWINS, counts_ignored, trains_twice_on_weights, without_reduction
 from tests.conformance.option_twins import softmax, softmax_loss
 from tests.conformance.twins import LOSES_SMALL, SOFTMAX
 
-MEANS, AGREEMENT, DROPPED, AXIS, AXIS_UNDER_OPTIONS = 57, 58, 59, 70, 72
+NEUTRAL, MEANS, AGREEMENT, DROPPED, AXIS, AXIS_UNDER_OPTIONS = 48, 57, 58, 59, 70, 72
 
 
 def verdicts(bindings: tuple[Binding, ...], number: int) -> dict[str, list[str]]:
@@ -34,12 +34,13 @@ def verdicts(bindings: tuple[Binding, ...], number: int) -> dict[str, list[str]]
 def test_what_gives_a_mean_alone_is_asked_for_nothing_else() -> None:
     for binding in FORM_TWINS:
         assert binding.reductions == ("mean",) and "reduction" not in binding.options
-        asked = [MEANS, DROPPED, AXIS, AXIS_UNDER_OPTIONS] if "class_axis" in binding.options else [MEANS, DROPPED]
-        assert [clause.number for clause in clauses_of(binding)] == asked
+        of_axis = [AXIS, AXIS_UNDER_OPTIONS] if "class_axis" in binding.options else []
+        assert [clause.number for clause in clauses_of(binding)] == [NEUTRAL, MEANS, DROPPED, *of_axis]
 
 
 def test_sound_means_conform() -> None:
-    assert verdicts(FORM_TWINS, MEANS) == {twin.api: ["conforms"] * len(framework.dtypes) for twin in FORM_TWINS}
+    for number in (NEUTRAL, MEANS):
+        assert verdicts(FORM_TWINS, number) == {twin.api: ["conforms"] * len(framework.dtypes) for twin in FORM_TWINS}
     assert verdicts(FORM_TWINS, DROPPED) == {twin.api: ["conforms"] for twin in FORM_TWINS}
     over_axis = [twin.api for twin in FORM_TWINS if "class_axis" in twin.options]
     assert verdicts(FORM_TWINS, AXIS) == {api: ["conforms"] * len(framework.dtypes) for api in over_axis} and over_axis
@@ -51,6 +52,12 @@ def test_mutant_is_caught(mutant: Binding) -> None:
     found = [
         verdict for number in (MEANS, DROPPED, AXIS) for asked in verdicts((mutant,), number).values() for verdict in asked
     ]
+    assert set(found) & FAILING
+
+
+@pytest.mark.parametrize("mutant", [counts_ignored, trains_twice_on_weights], ids=lambda binding: binding.api)
+def test_a_weight_of_one_that_changes_a_mean_or_its_gradient_is_caught(mutant: Binding) -> None:
+    (found,) = verdicts((mutant,), NEUTRAL).values()
     assert set(found) & FAILING
 
 

@@ -14,7 +14,7 @@ from reference.losses import Grade
 from reports.record import Finding
 from tests.conformance import asking
 from tests.conformance.asking import ask
-from tests.conformance.form_mutants import counts_ignored, masked_times_zero, rounded_mean
+from tests.conformance.form_mutants import counts_ignored, masked_nan_times_zero, masked_times_zero, rounded_mean
 from tests.conformance.option_mutants import class_weight_not_in_gradient, normalised_class_weights
 from tests.conformance.tiny import log_loss
 
@@ -171,10 +171,27 @@ def test_label_out_of_range_is_shown_on_two_classes(clause: int, label: str) -> 
 
 @pytest.mark.parametrize(
     ("mutant", "clause", "rows"),
-    [(masked_times_zero, 59, 2), (rounded_mean, 57, 1), (counts_ignored, 57, 2)],
+    [(masked_times_zero, 59, 2), (masked_nan_times_zero, 59, 2), (rounded_mean, 57, 1), (counts_ignored, 57, 2)],
     ids=lambda item: getattr(item, "api", item),
 )
 def test_mean_is_shown_on_the_rows_it_needs(mutant: Binding, clause: int, rows: int) -> None:
     """Any row may be the cause, or one that is dropped together with one that is kept."""
     found = next(record.finding for record in ask(mutant, clause, using=pytorch.framework) if record.finding)
     assert len(numbers_in(found.prediction)) <= 2 * rows and found.prediction.count("[") == 1 + rows, found
+
+
+@implements("softmax_cross_entropy_with_logits", api="clips beside a right answer", grade=Grade("lse", "lse"))
+def clips_beside_a_right_answer(x, targets):
+    """Clips probabilities where there are two classes, and else in rows alone whose target is mostly the likeliest class."""
+    shifted = x - x.max(-1, keepdims=True)
+    logs = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    clips = (x.argmax(-1) == targets.argmax(-1)) | (x.shape[-1] == 2)
+    clipped = np.where(clips[:, None], np.maximum(logs, np.float32(-3)), logs)
+    return -(targets * clipped).sum(-1), np.exp(logs) - targets
+
+
+def test_clipped_class_that_bears_little_of_a_target_bears_all_of_it_in_the_end() -> None:
+    """The class that the target is mostly of conforms by itself: two classes show the failure with the other one right."""
+    found = finding_of(clips_beside_a_right_answer, 1)
+    row, target = (np.array(ast.literal_eval(re.sub(r"(?<=\d)\.(?=[,\]])", ".0", t))) for t in (found.prediction, found.target))
+    assert row.shape == (1, 2) and target[0, row[0].argmin()] == 1, found
