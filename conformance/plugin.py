@@ -85,8 +85,11 @@ class Session:
             self._parametrize(metafunc, "misused", self.misused, list(self.misused.values()))
 
     def _parametrize(self, metafunc: pytest.Metafunc, name: str, items: Mapping[str, object], of: list[Binding]) -> None:
-        """Make the items; those of one loss share a worker, and with it what is expected of them and compiled for them."""
-        groups = [pytest.mark.xdist_group(binding.loss) for binding in of]
+        """Make the items; those of one loss share a worker, and with it what is expected of them and compiled for them.
+
+        What has a mode of its own is compiled by itself, and so a group by itself: workers end together more nearly.
+        """
+        groups = [pytest.mark.xdist_group(f"{binding.loss} {binding.mode}".strip()) for binding in of]
         named = zip(items.items(), groups, strict=True)
         metafunc.parametrize(name, [pytest.param(item, id=key, marks=group) for (key, item), group in named])
 
