@@ -161,7 +161,7 @@ def _definitions(module: Any) -> dict[str, tuple[ast.stmt, str]]:
         if isinstance(statement, ast.Assign):
             names = [target.id for target in statement.targets if isinstance(target, ast.Name)]
         if not getattr(statement, "decorator_list", []):
-            # What ast has for this splits the text of the module anew for each statement.
+            # ast.get_source_segment would split the text of the module anew for each statement.
             words = "\n".join(lines[statement.lineno - 1 : statement.end_lineno])
             found.update(dict.fromkeys(names, (statement, words)))
     return found

@@ -439,6 +439,7 @@ CLAUSES: tuple[Clause, ...] = (
         _ordinary,
         asked=_has_any("class_weight", "pos_weight", "sample_weight", "mask"),
         in_one_dtype=True,
+        of_reduced=True,
     ),
     Clause(
         55,
@@ -505,6 +506,14 @@ CLAUSES: tuple[Clause, ...] = (
         in_one_dtype=True,
         meaning="Under options too, alone and in pairs, losses, reduced or not, and gradients with the classes on another axis "
         "are those of the rows; weights and masks of rows have the shape of the losses.",
+    ),
+    _of_parameters(
+        73,
+        "linear weights of the wrong length",
+        options.wrong_length,
+        _few(SMALL),
+        asked=_has_any("class_weight"),
+        in_one_dtype=True,
     ),
 )
 """The specification, in the order in which a run asks."""

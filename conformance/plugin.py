@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -87,7 +88,8 @@ class Session:
     def _parametrize(self, metafunc: pytest.Metafunc, name: str, items: Mapping[str, object], of: list[Binding]) -> None:
         """Make the items; those of one loss share a worker, and with it what is expected of them and compiled for them.
 
-        What has a mode of its own is compiled by itself, and so a group by itself: workers end together more nearly.
+        But for what has a mode of its own, which is compiled by itself: it is a group of its own, so that the work is shared
+        out more evenly.
         """
         groups = [pytest.mark.xdist_group(f"{binding.loss} {binding.mode}".strip()) for binding in of]
         named = zip(items.items(), groups, strict=True)
@@ -158,9 +160,12 @@ class Session:
         self.tallies.append(getattr(node, "workeroutput", {}).get("tally", {}))
 
     def pytest_unconfigure(self) -> None:
-        """Let a worker that has handed everything over end at once: a compiler takes seconds to give its programs back."""
+        """Let a worker that has handed everything over end at once: a compiler takes seconds to give its programs back.
+
+        What was registered to run at the end before this is not run.
+        """
         if self.is_worker:
-            atexit.register(os._exit, 0)
+            atexit.register(_end)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the footer, or hand the tally of a worker to the controller."""
@@ -219,6 +224,12 @@ class Session:
         device, profile = option(self.config, "device"), self.profile.name
         elsewhere = self.expectations.knows(entry.versions) and not self.expectations.version_holds(entry.versions)
         return not elsewhere and device in (entry.devices or (device,)) and profile in (entry.profiles or (profile,))
+
+
+def _end() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def question_id(question: Question) -> str:

@@ -113,6 +113,7 @@ def _binding_info(adapter: Adapter, number: int) -> BindingInfo:
         composition=binding.is_composition,
         reductions=list(binding.reductions),
         imports=list(binding.imports),
+        apart=list(binding.apart),
     )
 
 

@@ -73,24 +73,43 @@ def _take(batch: Batch, rows: NDArray | list[int]) -> Batch:
 def _fewest(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
     """Yield one row and then two with two classes or one outcome at once: each shape on the way is a program to a compiler.
 
-    Any row may be the cause of what is one number for all. What dropped rows hold shows in that beside a row that is left.
+    Any row may be the cause of what is one number for all.
     """
-    batch = judgement.batch
-    if batch.rows < 2 or loss.parameters:
+    rows = judgement.batch.rows
+    if rows < 2 or loss.parameters:
         return
-    has_rows = isinstance(judgement.got, np.ndarray) and judgement.got.shape[:1] == (batch.rows,)
-    dropped = _dropped(batch)
-    if has_rows or not np.isnan(batch.prediction[dropped]).any():
-        yield from _simple(loss, _take(batch, [judgement.witness]))
-        for row in [judgement.witness] if has_rows else range(min(batch.rows, SUSPECTS)):
-            alone = _of_row(judgement, row)
-            yield from takewhile(lambda batch: batch.prediction.shape[-1] <= 2, _fewer_classes(loss, alone))
-    for kept in np.flatnonzero(~dropped)[:SUSPECTS].tolist() if dropped.any() else ():
-        gone = int(dropped.argmax())
-        for rows in ([gone, kept], [kept, gone]):  # what a dropped row is given to hold depends on its place
-            yield from _two_classes(loss, _take(batch, rows))
+    yield from _simple(loss, _take(judgement.batch, [judgement.witness]))
+    has_rows = isinstance(judgement.got, np.ndarray) and judgement.got.shape[:1] == (rows,)
+    for row in [judgement.witness] if has_rows else range(min(rows, SUSPECTS)):
+        alone = _of_row(judgement, row)
+        yield from takewhile(lambda batch: batch.prediction.shape[-1] <= 2, _fewer_classes(loss, alone))
+        yield from _least_likely(loss, alone.batch)
+    for pair in _left_and_dropped(_dropped(judgement.batch)):
+        yield from _two_classes(loss, _take(judgement.batch, pair))
     if not has_rows:
-        yield from _two_classes(loss, _take(batch, [0, 1]))
+        yield from _two_classes(loss, _take(judgement.batch, [0, 1]))
+
+
+def _least_likely(loss: Loss, batch: Batch) -> Iterator[Batch]:
+    """Yield a row of logits and a soft target with two classes, the likeliest and the least likely, and this one right.
+
+    What befalls the least likely class shows in a soft target, though not where the likeliest one is right.
+    """
+    row = batch.prediction[0].astype(np.float64)
+    if loss.target != "soft" or loss.prediction != "logit" or not loss.has_classes or np.count_nonzero(batch.target) < 2:
+        return
+    kept = sorted({int(row.argmax()), int(row.argmin())})
+    if len(kept) == 2 and np.isfinite(row).all():
+        fewer = replace(batch, options=classes_of(batch.options, kept))
+        yield _labelled(loss, fewer, row[kept], kept.index(int(row.argmin())))
+
+
+def _left_and_dropped(dropped: NDArray[np.bool_]) -> Iterator[list[int]]:
+    """Yield the first row that is left with each dropped one, then the others that are left with the first of these."""
+    left, gone = (np.flatnonzero(rows)[:SUSPECTS].tolist() for rows in (~dropped, dropped))
+    if left and gone:
+        yield from ([left[0], row] for row in gone)
+        yield from ([row, gone[0]] for row in left[1:])
 
 
 def _simple(loss: Loss, batch: Batch) -> Iterator[Batch]:
@@ -172,10 +191,7 @@ def _fewer_classes(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
     while count < classes:
         for order in orders:
             kept = sorted([label, *[column for column in order if column != label][: count - 1]])
-            fewer = replace(batch, options=classes_of(batch.options, kept))
-            yield _labelled(loss, fewer, row[kept], kept.index(label))
-            if count == 2:
-                yield _labelled(loss, fewer, row[kept], 1 - kept.index(label))
+            yield _labelled(loss, replace(batch, options=classes_of(batch.options, kept)), row[kept], kept.index(label))
         count = count + 1 if count < 3 else count * 8
     level = np.where(np.arange(classes) == label, row, np.median(np.delete(row, label)))
     yield _labelled(loss, batch, level, label)

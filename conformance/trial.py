@@ -164,10 +164,10 @@ class Trial:
         cotangent: NDArray | None = None,
     ) -> Answer:
         """Run the binding on a batch, under its options, or return what it answered before where the framework keeps that."""
-        upstream = None if cotangent is None else (cotangent.dtype.str, cotangent.shape, cotangent.tobytes())
         if not self.framework.keeps_answers:
-            return _call(self, batch, reduction, class_axis, upstream)
+            return _call(self, batch, reduction, class_axis, cotangent)
         asked = replace(self, siblings=(), semantics=MATHEMATICAL, grade=_NO_GRADE)
+        upstream = None if cotangent is None else (cotangent.dtype.str, cotangent.shape, cotangent.tobytes())
         return replace(_kept(asked, batch, reduction, class_axis, upstream), precision=self.precision)
 
     def expect(self, batch: Batch) -> Expected:
@@ -179,19 +179,21 @@ class Trial:
         return _expect(batch, _relevant(self.loss, self.semantics), self.grade, self.precision)
 
 
-def _call(
-    trial: Trial, batch: Batch, reduction: str, class_axis: int | None, upstream: tuple[str, tuple[int, ...], bytes] | None
-) -> Answer:
-    """Call as asked; the upstream gradient comes as dtype, shape and bytes, for answers are kept by what was asked."""
-    cotangent = None
-    if upstream is not None:
-        dtype, shape, content = upstream
-        cotangent = np.frombuffer(content, dtype).reshape(shape).copy()
+def _call(trial: Trial, batch: Batch, reduction: str, class_axis: int | None, cotangent: NDArray | None) -> Answer:
     how: dict[str, Any] = {"reduction": reduction, "options": batch.options, "class_axis": class_axis}
     return trial.call(batch.prediction, batch.target, cotangent=cotangent, **how)
 
 
-_kept = lru_cache(maxsize=256)(_call)
+_Cotangent = tuple[str, tuple[int, ...], bytes]
+"""An upstream gradient as its dtype, shape and bytes: answers are kept by what was asked."""
+
+
+@lru_cache(maxsize=256)
+def _kept(trial: Trial, batch: Batch, reduction: str, class_axis: int | None, upstream: _Cotangent | None) -> Answer:
+    if upstream is None:
+        return _call(trial, batch, reduction, class_axis, None)
+    dtype, shape, content = upstream
+    return _call(trial, batch, reduction, class_axis, np.frombuffer(content, dtype).reshape(shape).copy())
 
 
 @lru_cache(maxsize=1024)

@@ -89,6 +89,8 @@ def _is_beside(record: Record, header: Header, options: Collection[str]) -> bool
 
 def _lacks(binding: BindingInfo, options: Sequence[str], reduction: str) -> list[str]:
     missing = [option for option in options if option not in binding.options]
+    apart = [option for option in dict.fromkeys(options) if option in binding.apart]
+    missing += [" beside ".join(apart)] if len(apart) > 1 else []
     return [*missing, f"reduction {reduction}"] if reduction and reduction not in binding.reductions else missing
 
 

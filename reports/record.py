@@ -62,7 +62,8 @@ class ClauseInfo(Struct, frozen=True):
 class BindingInfo(Struct, frozen=True):
     """One public API as the adapter declares it; ``semantics`` holds only what differs from the mathematics.
 
-    ``composition``: no call of one API, but an expression of several. ``imports`` are the lines that the source needs.
+    ``composition``: no call of one API, but an expression of several. ``imports`` are the lines that the source needs. Of the
+    options ``apart`` it takes one at a time.
     """
 
     loss: str
@@ -77,6 +78,7 @@ class BindingInfo(Struct, frozen=True):
     composition: bool = False
     reductions: list[str] = []
     imports: list[str] = []
+    apart: list[str] = []
 
 
 class ChoicePointInfo(Struct, frozen=True):

@@ -8,13 +8,14 @@ from conformance.profiles import LONG, TEN
 from conformance.trial import Answer, Trial, float64
 from reference.bounds import Bounds, reduced_bound, scaled_gradient_bound
 from reference.precision import PRECISIONS
+from reference.reductions import divisor
 
 UPSTREAM = -2.0
 """The upstream gradient of a reduced loss: neither one nor of its sign, and exact to multiply by."""
 
 
 def reductions(trial: Trial, batch: Batch) -> list[Judgement]:
-    """Sum and mean are those of the losses returned without reduction, and so are their gradients."""
+    """Each reduction is that of the losses returned without one, and so are its gradients."""
     expected, none = trial.expect(batch), trial.ask(batch)
     for quantity in ("value", "gradient"):
         truth, _ = expected.of(quantity)
@@ -25,9 +26,10 @@ def reductions(trial: Trial, batch: Batch) -> list[Judgement]:
         return []  # a mean is a sum divided: where the sum overflows on the way, an infinity is sound
     exact = Bounds(np.zeros_like(losses), np.zeros_like(slopes), None)
     judgements = []
-    for reduction, factor in (("sum", 1.0), ("mean", 1.0 / losses.size)):
-        answer = trial.ask(batch, reduction=reduction)
-        bound = np.asarray(reduced_bound(losses, exact, reduction=reduction, precision=trial.outer_precision))
+    for reduction in (name for name in trial.binding.reductions if name != "none"):
+        by = divisor(expected.truth, reduction, trial.semantics)
+        answer, factor = trial.ask(batch, reduction=reduction), 1.0 / by
+        bound = np.asarray(reduced_bound(losses, exact, reduction=reduction, precision=trial.outer_precision, divisor=by))
         total = np.asarray(losses.sum() * factor)
         judgements.append(compare(batch, answer, "value", total, bound, name=f"value under {reduction}"))
         judgements += _reduced_gradients(trial, batch, none, answer, reduction, factor)

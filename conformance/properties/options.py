@@ -54,12 +54,13 @@ def whatever_they_hold(trial: Trial, batch: Batch, *, reductions: Sequence[str] 
 
 
 def poisoned(trial: Trial, batch: Batch) -> Batch:
-    """Return a batch with NaN, and on logits infinities too, in the rows that its options drop."""
+    """Return a batch with NaN, and on logits infinities too, in the rows that its options drop, unless they are so already."""
     kept = trial.expect(batch).truth.kept
     assert kept is not None  # this is asked of cases that drop rows
     kinds = [np.nan, np.inf, -np.inf] if trial.loss.prediction == "logit" else [np.nan]
     poison = np.resize(kinds, batch.rows)
-    prediction = np.where(kept[:, None], batch.prediction, poison[:, None]).astype(batch.dtype)
+    as_it_is = kept | ~np.isfinite(batch.prediction).all(-1)
+    prediction = np.where(as_it_is[:, None], batch.prediction, poison[:, None]).astype(batch.dtype)
     return replace(batch, prediction=lay_out(prediction, "rowwise"))
 
 
@@ -83,9 +84,9 @@ def _same_without(trial: Trial, batch: Batch, plain: Batch, reduction: str) -> l
     with_it, without = (trial.ask(one, reduction=reduction) for one in (batch, plain))
     if reduction == "none":
         return both_agree(batch, with_it, without, trial.expect(plain))
-    _, bound, _, slack = expect_reduced(trial, plain, reduction)
+    value, bound, _, slack = expect_reduced(trial, plain, reduction)
     judged = [agree(batch, with_it, without, "value", 2 * bound, name=f"value under {reduction}")]
-    if has_gradient(trial, with_it):
+    if has_gradient(trial, without) and not np.isnan(value):
         judged.append(agree(batch, with_it, without, "gradient", 2 * slack, name=f"gradient under {reduction}"))
     return judged
 
@@ -107,8 +108,8 @@ def hard_is_one_hot(trial: Trial, batch: Batch) -> list[Judgement]:
     """Under every option that both take, a hard target and its one-hot vector give the same loss and gradient."""
     other_name = ONE_HOT_PAIRS[trial.binding.loss]
     other = next((b for b in trial.siblings if b.loss == other_name and b.api == trial.binding.api), None)
-    given = set(batch.options.given)
-    if not given <= set(trial.binding.options) & set(LOSSES[other_name].options if other is None else other.options):
+    taken = set(LOSSES[other_name].options) if other is None else set(other.options)
+    if not (trial.takes(batch) and set(batch.options.given) <= taken):
         return []
     hard, twin = (
         replace(
@@ -145,12 +146,16 @@ def soft_beside_ignored(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def wrong_length(trial: Trial, batch: Batch) -> list[Judgement]:
     """Weights of the wrong length are an error."""
-    rows, classes = batch.prediction.shape
+    rows, given = batch.rows, batch.options.given
+    classes = len(given["linear_weight"]) if trial.loss.parameters else batch.prediction.shape[-1]
     lengths = {"class_weight": classes, "pos_weight": classes, "sample_weight": rows, "mask": rows}
+    reductions = trial.binding.reductions
     judgements = []
     for name in sorted(set(lengths) & set(trial.binding.options)):
         weights: Any = np.ones(lengths[name] + 1, np.bool_ if name == "mask" else batch.dtype)
-        answer = trial.call(batch.prediction, batch.target, options=replace(NONE, **{name: weights}))
+        options = replace(batch.options, **{name: weights})
+        reduction = "none" if "none" in reductions else reductions[0]
+        answer = trial.call(batch.prediction, batch.target, reduction=reduction, options=options)
         error = answer.outcome.error
         got = error or float64(answer.outcome.value)
         judgements.append(decide(bool(error), batch, answer, f"value for {name} of length {len(weights)}", got, "an error"))
@@ -187,7 +192,7 @@ def _reduced_over_axis(trial: Trial, batch: Batch, axis: int, reduction: str) ->
     answer, under = _ask_over_axis(trial, batch, axis, reduction), f"under {reduction} over axis {axis}"
     value, bound, gradient, slack = expect_reduced(trial, batch, reduction)
     judged = [compare(batch, answer, "value", value, bound, name=f"value {under}")]
-    if answer.outcome.gradient is not None and not np.isnan(value):
+    if has_gradient(trial, answer) and not np.isnan(value):
         judged.append(compare(batch, answer, "gradient", gradient, slack, name=f"gradient {under}"))
     return judged
 

@@ -98,6 +98,16 @@ def test_what_goes_wrong_under_a_pair_that_was_not_asked_for_does_not_count() ->
         assert call.verdict == verdict, regimes
 
 
+def test_a_call_that_takes_two_options_one_at_a_time_does_not_take_both() -> None:
+    one_at_a_time = binding("z", "class_weight", "sample_weight", apart=["class_weight", "sample_weight"])
+    both = binding("a", "class_weight", "sample_weight", source=LONG)
+    assert order([one_at_a_time, both], [record("a"), record("z")], "class_weight", "sample_weight") == ["a", "z"]
+    (_, refusing) = found([one_at_a_time, both], [], "class_weight", "sample_weight").calls
+    assert refusing.lacks == ["class_weight beside sample_weight"]
+    (call,) = found([one_at_a_time], [], "class_weight").calls
+    assert not call.lacks
+
+
 def test_what_diverges_is_told_by_reason() -> None:
     records = [
         record("a", "known defect", "SPARSE-10", reason="the reason", upstream="https://thread"),
