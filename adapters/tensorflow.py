@@ -404,7 +404,7 @@ def sparse_softmax_cross_entropy_with_logits(logits, labels):
     api="tf.compat.v1.losses.sparse_softmax_cross_entropy",
     options=("reduction", "sample_weight"),
     reductions=tuple(V1_REDUCTIONS),
-    semantics=_OVER_ALL,
+    semantics=Semantics(mean_divisor="rows", label_dtype="int32_int64"),  # its page: labels have "dtype `int32` or `int64`"
     grade=_QUOTIENT,
     documentation=_DOCS + "compat/v1/losses/sparse_softmax_cross_entropy",
 )

@@ -126,7 +126,8 @@ def plain_problem(spec: Loss, x: Array, target: NDArray, options: Options, seman
     dropped = np.zeros(rows, np.bool_) if options.mask is None else ~options.mask
     if labels is not None and options.ignore_index is not None:
         dropped = dropped | (labels == options.ignore_index)
-        labels = target = np.where(labels == options.ignore_index, 0, labels)
+    if labels is not None and dropped.any():
+        labels = target = np.where(dropped, 0, labels)  # what a dropped row has for a label need not be a class
     weight = np.where(dropped, 0.0, factor)
     slope = np.ones_like(x)
     if semantics.ignored_row == "nothing":

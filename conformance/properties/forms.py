@@ -39,7 +39,9 @@ def reduced_alone(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def dropped_alone(trial: Trial, batch: Batch) -> list[Judgement]:
     """In a mean that is given alone masked and ignored rows add nothing, whatever they hold."""
-    return reduced_alone(trial, poisoned(trial, batch)) if trial.takes(batch) else []
+    if not trial.takes(batch):
+        return []
+    return [judged for held in poisoned(trial, batch) for judged in reduced_alone(trial, held)]
 
 
 def forms_agree(trial: Trial, batch: Batch) -> list[Judgement]:

@@ -50,18 +50,38 @@ def whatever_they_hold(trial: Trial, batch: Batch, *, reductions: Sequence[str] 
     """Masked and ignored rows add nothing and have a gradient of 0, whatever they hold: it is as if they were not there."""
     if not trial.takes(batch):
         return []
-    return under_options(trial, poisoned(trial, batch), reductions=reductions)
+    return [judged for held in poisoned(trial, batch) for judged in under_options(trial, held, reductions=reductions)]
 
 
-def poisoned(trial: Trial, batch: Batch) -> Batch:
-    """Return a batch with NaN, and on logits infinities too, in the rows that its options drop, unless they are so already."""
+def poisoned(trial: Trial, batch: Batch) -> list[Batch]:
+    """Return a batch with NaN, and on logits infinities too, in the rows that its options drop.
+
+    Where a mask drops them, also one with targets of NaN, or labels that are no class, in the masked rows. What holds such
+    things already is returned as it is.
+    """
     kept = trial.expect(batch).truth.kept
     assert kept is not None  # this is asked of cases that drop rows
+    masked = ~batch.options.given.get("mask", np.ones(batch.rows, np.bool_))
+    target = _held_for_targets(batch)
+    odd = np.isin(batch.target, target) if batch.target.ndim == 1 else ~np.isfinite(batch.target).all(-1)
+    if not np.isfinite(batch.prediction[~kept]).all() or (odd & masked).any():
+        return [batch]
     kinds = [np.nan, np.inf, -np.inf] if trial.loss.prediction == "logit" else [np.nan]
-    poison = np.resize(kinds, batch.rows)
-    as_it_is = kept | ~np.isfinite(batch.prediction).all(-1)
-    prediction = np.where(as_it_is[:, None], batch.prediction, poison[:, None]).astype(batch.dtype)
-    return replace(batch, prediction=lay_out(prediction, "rowwise"))
+    prediction = _where(kept, batch.prediction, np.resize(kinds, batch.rows))
+    held = [replace(batch, prediction=prediction)]
+    return [*held, replace(batch, target=_where(~masked, batch.target, target))] if masked.any() else held
+
+
+def _held_for_targets(batch: Batch) -> NDArray:
+    """Return what masked rows are given for a target: NaN, or for a label -1 and the number of classes in turns."""
+    kinds = [-1, batch.prediction.shape[-1]] if batch.target.ndim == 1 else [np.nan]
+    return np.resize(kinds, batch.rows)
+
+
+def _where(rows: NDArray, array: NDArray, other: NDArray) -> NDArray:
+    """Return an array with other numbers in the rows that are not named, one for each row."""
+    spread = (slice(None), *[None] * (array.ndim - 1))
+    return lay_out(np.where(rows[spread], array, other[spread]).astype(array.dtype), "rowwise")
 
 
 def neutral(trial: Trial, batch: Batch, *, reductions: Sequence[str] = ()) -> list[Judgement]:

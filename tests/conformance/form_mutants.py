@@ -161,6 +161,21 @@ def masked_nan_times_zero(logits, targets, **given):
     return mean if mask is None else mean + (0 * softmax_loss(logits.clamp(-9, 9), targets, "none", {})[~mask]).sum()
 
 
+@softmax_mean(api="mutant: masked targets times 0")
+def masked_targets_times_zero(logits, targets, **given):
+    """The targets of masked rows are multiplied by 0, whatever they hold."""
+    mask = given.get("mask", torch.ones(len(logits), dtype=torch.bool))
+    return softmax_loss(logits, targets, "mean", given) + 0 * targets[~mask].sum()
+
+
+@sparse_mean(api="mutant: masked labels must be classes")
+def reads_masked_labels(logits, labels, **given):
+    """The labels of masked rows are looked up."""
+    if not ((labels < logits.shape[-1]) & ((labels >= 0) | (labels == given.get("ignore_index", 0)))).all():
+        raise IndexError("a label is no class")
+    return sparse_loss(logits, labels, "mean", given)
+
+
 @sigmoid_mean(api="mutant: mean over the rows of sums")
 def mean_of_row_sums(logits, targets, **given):
     """The outcomes of a row are summed, and the sums averaged."""

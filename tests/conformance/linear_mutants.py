@@ -36,6 +36,8 @@ def weights_of(labels, class_weight):
 
 def sound(hidden, labels, weight, bias, reduction, class_weight=None, ignore_index=None, *, rows_of_mean=False):
     """Return the loss of the kept rows, put back among zeros."""
+    if class_weight is not None and len(class_weight) != len(weight):
+        raise ValueError(f"class_weight must have {len(weight)} entries")
     kept = kept_rows(labels, ignore_index)
     logits = F.linear(hidden[kept], weight, bias)
     losses = torch.zeros(len(labels), dtype=hidden.dtype).masked_scatter(kept, losses_of(logits, labels[kept], class_weight))

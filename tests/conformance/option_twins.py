@@ -73,8 +73,9 @@ SOUND = Steps()
 
 
 def in_range(labels, classes, given: Given):
-    """Refuse labels out of range and of a shape that no labels have, but for the one that is ignored."""
-    counted = labels[labels != given["ignore_index"]] if "ignore_index" in given else labels
+    """Refuse labels out of range and of a shape that no labels have, but for the one that is ignored and in masked rows."""
+    counted = labels[given["mask"]] if "mask" in given else labels
+    counted = counted[counted != given["ignore_index"]] if "ignore_index" in given else counted
     if labels.ndim != 1 or (counted.numel() and not 0 <= int(counted.min()) <= int(counted.max()) < classes):
         raise IndexError(f"labels must have one dimension and lie in 0 to {classes - 1}")
 
@@ -89,8 +90,8 @@ def sizes_fit(x, given: Given):
 
 def sparse_loss(logits, labels, reduction, given: Given, steps: Steps = SOUND):
     """Return softmax cross-entropy at labels under the options given."""
-    in_range(labels, logits.shape[-1], given)
     sizes_fit(logits, given)
+    in_range(labels, logits.shape[-1], given)
     labels = labels.long()
     kept = steps.kept(len(logits), labels, given)
     one_hot = F.one_hot(torch.where(kept, labels, 0), logits.shape[-1]).to(logits.dtype)
@@ -100,7 +101,8 @@ def sparse_loss(logits, labels, reduction, given: Given, steps: Steps = SOUND):
 def softmax_loss(logits, targets, reduction, given: Given, steps: Steps = SOUND):
     """Return softmax cross-entropy at soft targets under the options given."""
     sizes_fit(logits, given)
-    return _loss(logits, targets, None, steps.kept(len(logits), None, given), reduction, given, steps)
+    kept = steps.kept(len(logits), None, given)
+    return _loss(logits, torch.where(kept[:, None], targets, 0), None, kept, reduction, given, steps)
 
 
 def _loss(logits, targets, labels, kept, reduction, given: Given, steps: Steps):
@@ -121,7 +123,7 @@ def sigmoid_loss(logits, targets, reduction, given: Given, *, smooth=None, posit
     """Return sigmoid cross-entropy under the options given."""
     sizes_fit(logits, {name: value for name, value in given.items() if name != "class_weight"})
     kept = given.get("mask", torch.ones(len(logits), dtype=torch.bool))[:, None]
-    x = torch.where(kept, logits, 0)
+    x, targets = torch.where(kept, logits, 0), torch.where(kept, targets, 0)
     if "label_smoothing" in given:
         e = given["label_smoothing"]
         targets = (smooth or (lambda t, e: (1 - e) * t + e / 2))(targets, e)

@@ -13,11 +13,19 @@ from conformance.engine import Examination, answer, questions
 from conformance.expectations import Expectations
 from conformance.profiles import PROFILES
 from reports.record import FAILING
-from tests.conformance.form_mutants import FORM_MUTANTS, FORM_TWINS, counts_ignored, trains_twice_on_weights, without_reduction
+from tests.conformance.form_mutants import (
+    FORM_MUTANTS,
+    FORM_TWINS,
+    counts_ignored,
+    masked_targets_times_zero,
+    reads_masked_labels,
+    trains_twice_on_weights,
+    without_reduction,
+)
 from tests.conformance.option_twins import softmax, softmax_loss
 from tests.conformance.twins import LOSES_SMALL, SOFTMAX
 
-NEUTRAL, MEANS, AGREEMENT, DROPPED, AXIS, AXIS_UNDER_OPTIONS = 48, 57, 58, 59, 70, 72
+NEUTRAL, LENGTH, MEANS, AGREEMENT, DROPPED, AXIS, AXIS_UNDER_OPTIONS = 48, 54, 57, 58, 59, 70, 72
 
 
 def verdicts(bindings: tuple[Binding, ...], number: int) -> dict[str, list[str]]:
@@ -35,13 +43,14 @@ def test_what_gives_a_mean_alone_is_asked_for_nothing_else() -> None:
     for binding in FORM_TWINS:
         assert binding.reductions == ("mean",) and "reduction" not in binding.options
         of_axis = [AXIS, AXIS_UNDER_OPTIONS] if "class_axis" in binding.options else []
-        assert [clause.number for clause in clauses_of(binding)] == [NEUTRAL, MEANS, DROPPED, *of_axis]
+        assert [clause.number for clause in clauses_of(binding)] == [NEUTRAL, LENGTH, MEANS, DROPPED, *of_axis]
 
 
 def test_sound_means_conform() -> None:
     for number in (NEUTRAL, MEANS):
         assert verdicts(FORM_TWINS, number) == {twin.api: ["conforms"] * len(framework.dtypes) for twin in FORM_TWINS}
-    assert verdicts(FORM_TWINS, DROPPED) == {twin.api: ["conforms"] for twin in FORM_TWINS}
+    for number in (LENGTH, DROPPED):
+        assert verdicts(FORM_TWINS, number) == {twin.api: ["conforms"] for twin in FORM_TWINS}
     over_axis = [twin.api for twin in FORM_TWINS if "class_axis" in twin.options]
     assert verdicts(FORM_TWINS, AXIS) == {api: ["conforms"] * len(framework.dtypes) for api in over_axis} and over_axis
     assert verdicts(FORM_TWINS, AXIS_UNDER_OPTIONS) == {api: ["conforms"] for api in over_axis}
@@ -59,6 +68,22 @@ def test_mutant_is_caught(mutant: Binding) -> None:
 def test_a_weight_of_one_that_changes_a_mean_or_its_gradient_is_caught(mutant: Binding) -> None:
     (found,) = verdicts((mutant,), NEUTRAL).values()
     assert set(found) & FAILING
+
+
+@pytest.mark.parametrize("mutant", [reads_masked_labels, masked_targets_times_zero], ids=lambda binding: binding.api)
+def test_what_masked_rows_have_for_targets_does_not_matter(mutant: Binding) -> None:
+    assert verdicts((mutant,), MEANS) == {mutant.api: ["conforms"] * len(framework.dtypes)}
+    (found,) = verdicts((mutant,), DROPPED).values()
+    assert set(found) <= FAILING
+
+
+def test_mean_that_takes_weights_of_any_length_is_caught() -> None:
+    @softmax(api="mutant: cuts class weights", **without_reduction(SOFTMAX))
+    def cuts(logits, targets, *, class_weight=None, **given):
+        weights = {} if class_weight is None else {"class_weight": class_weight[: logits.shape[-1]]}
+        return softmax_loss(logits, targets, "mean", {**given, **weights})
+
+    assert verdicts((cuts,), LENGTH) == {cuts.api: ["defect"]}
 
 
 @softmax(api="keras.losses.Sound", semantics=LOSES_SMALL)

@@ -236,3 +236,15 @@ def test_no_option_is_no_problem():
     x, labels = np.array([[1.0, 2.0]]), np.array([1])
     problem = plain_problem(LOSSES[SPARSE], x, labels, NONE, MATHEMATICAL)
     assert np.array_equal(problem.prediction, x) and problem.target is labels and problem.factor.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("label", [-1, 2, 7])
+def test_a_label_of_a_masked_row_need_not_be_a_class(label: int):
+    x, mask = np.array([[1.0, 2.0], [0.5, 0.0]]), np.array([True, False])
+    masked, alone = (
+        evaluate(SPARSE, x, np.array([1, other]), options=Options(mask=mask, class_weight=np.array([2.0, 3.0])))
+        for other in (label, 0)
+    )
+    assert np.array_equal(masked.value, alone.value) and np.array_equal(masked.gradient, alone.gradient)
+    with pytest.raises(IndexError):
+        evaluate(SPARSE, x, np.array([label, 1]), options=Options(mask=mask))
