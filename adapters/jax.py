@@ -398,21 +398,21 @@ def relative_entropy(probabilities, targets):
 @implements(
     "kl_divergence_of_log_probabilities",
     api="optax.losses.kl_divergence",
-    options=("where",),
+    options=("where", "class_axis"),
     documentation=OPTAX_LOSSES,
 )
-def kl_divergence(log_probabilities, targets, *, where=None):
-    return optax.losses.kl_divergence(log_probabilities, targets, where=where)
+def kl_divergence(log_probabilities, targets, *, where=None, class_axis=-1):
+    return optax.losses.kl_divergence(log_probabilities, targets, axis=class_axis, where=where)
 
 
 @implements(
     "kl_divergence_with_log_targets",
     api="optax.losses.kl_divergence_with_log_targets",
-    options=("where",),
+    options=("where", "class_axis"),
     documentation=OPTAX_LOSSES,
 )
-def kl_divergence_with_log_targets(log_probabilities, log_targets, *, where=None):
-    return optax.losses.kl_divergence_with_log_targets(log_probabilities, log_targets, where=where)
+def kl_divergence_with_log_targets(log_probabilities, log_targets, *, where=None, class_axis=-1):
+    return optax.losses.kl_divergence_with_log_targets(log_probabilities, log_targets, axis=class_axis, where=where)
 
 
 @implements(

@@ -560,6 +560,31 @@ def linear_cross_entropy(
 
 @implements(
     "linear_cross_entropy",
+    api="torch.nn.LinearCrossEntropyLoss",
+    options=("reduction", "class_weight", "ignore_index", "label_smoothing"),
+    documentation=_DOCS + "LinearCrossEntropyLoss.html",
+)
+def linear_cross_entropy_loss(
+    hidden, labels, *, linear_weight, linear_bias=None, reduction, class_weight=None, ignore_index=-100, label_smoothing=0.0
+):
+    loss = nn.LinearCrossEntropyLoss(
+        hidden.shape[-1],
+        len(linear_weight),
+        bias=linear_bias is not None,
+        dtype=hidden.dtype,
+        weight=class_weight,
+        reduction=reduction,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+    )
+    learnt = {"linear.weight": linear_weight}
+    if linear_bias is not None:
+        learnt["linear.bias"] = linear_bias
+    return torch.func.functional_call(loss, learnt, (hidden, labels))
+
+
+@implements(
+    "linear_cross_entropy",
     api="torch.nn.functional.linear_cross_entropy(options=torch.nn.LinearCrossEntropyOptions())",
     options=("reduction", "class_weight", "ignore_index"),
     grade=Grade("plain", "apart"),

@@ -310,23 +310,25 @@ def softmax_cross_entropy_with_logits(logits, targets, *, class_axis=-1):
 @implements(
     "softmax_cross_entropy_with_logits",
     api="tf.compat.v1.nn.softmax_cross_entropy_with_logits",
+    options=("class_axis",),
     semantics=Semantics(unnormalised_gradient="unscaled", target_gradient="none"),
     grade=_QUOTIENT,
     documentation=_DOCS + "compat/v1/nn/softmax_cross_entropy_with_logits",
 )
-def softmax_cross_entropy_with_logits_v1(logits, targets):
-    return tf.compat.v1.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+def softmax_cross_entropy_with_logits_v1(logits, targets, *, class_axis=-1):
+    return tf.compat.v1.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits, dim=class_axis)
 
 
 @implements(
     "softmax_cross_entropy_with_logits",
     api="tf.compat.v1.nn.softmax_cross_entropy_with_logits_v2",
+    options=("class_axis",),
     semantics=_ANY_TARGET_SUM,
     grade=_QUOTIENT,
     documentation=_DOCS + "compat/v1/nn/softmax_cross_entropy_with_logits_v2",
 )
-def softmax_cross_entropy_with_logits_v2(logits, targets):
-    return tf.compat.v1.nn.softmax_cross_entropy_with_logits_v2(labels=targets, logits=logits)
+def softmax_cross_entropy_with_logits_v2(logits, targets, *, class_axis=-1):
+    return tf.compat.v1.nn.softmax_cross_entropy_with_logits_v2(labels=targets, logits=logits, axis=class_axis)
 
 
 @implements(
