@@ -173,9 +173,8 @@ def wrong_length(trial: Trial, batch: Batch) -> list[Judgement]:
     judgements = []
     for name in sorted(set(lengths) & set(trial.binding.options)):
         weights: Any = np.ones(lengths[name] + 1, np.bool_ if name == "mask" else batch.dtype)
-        options = replace(batch.options, **{name: weights})
-        reduction = "none" if "none" in reductions else reductions[0]
-        answer = trial.call(batch.prediction, batch.target, reduction=reduction, options=options)
+        weighed = replace(batch, options=replace(batch.options, **{name: weights}))
+        answer = trial.ask(weighed, reduction="none" if "none" in reductions else reductions[0])
         error = answer.outcome.error
         got = error or float64(answer.outcome.value)
         judgements.append(decide(bool(error), batch, answer, f"value for {name} of length {len(weights)}", got, "an error"))
