@@ -440,6 +440,7 @@ CLAUSES: tuple[Clause, ...] = (
         asked=_has_any("class_weight", "pos_weight", "sample_weight", "mask"),
         in_one_dtype=True,
         of_reduced=True,
+        reduce=lambda judgement: partial(options.wrong_length, names=tuple(judgement.call.arrays)),
     ),
     Clause(
         55,

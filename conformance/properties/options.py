@@ -164,20 +164,20 @@ def soft_beside_ignored(trial: Trial, batch: Batch) -> list[Judgement]:
     return judgements
 
 
-def wrong_length(trial: Trial, batch: Batch) -> list[Judgement]:
+def wrong_length(trial: Trial, batch: Batch, *, names: Sequence[str] = ()) -> list[Judgement]:
     """Weights of the wrong length are an error."""
     rows, given = batch.rows, batch.options.given
     classes = len(given["linear_weight"]) if trial.loss.parameters else batch.prediction.shape[-1]
     lengths = {"class_weight": classes, "pos_weight": classes, "sample_weight": rows, "mask": rows}
     reductions = trial.binding.reductions
     judgements = []
-    for name in sorted(set(lengths) & set(trial.binding.options)):
+    for name in names or sorted(set(lengths) & set(trial.binding.options)):
         weights: Any = np.ones(lengths[name] + 1, np.bool_ if name == "mask" else batch.dtype)
         weighed = replace(batch, options=replace(batch.options, **{name: weights}))
         answer = trial.ask(weighed, reduction="none" if "none" in reductions else reductions[0])
         error = answer.outcome.error
         got = error or float64(answer.outcome.value)
-        judgements.append(decide(bool(error), batch, answer, f"value for {name} of length {len(weights)}", got, "an error"))
+        judgements.append(decide(bool(error), batch, answer, f"value for {name} with one too many", got, "an error"))
     return judgements
 
 
