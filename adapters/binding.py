@@ -5,7 +5,7 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -43,6 +43,16 @@ class Binding:
     mode: str = ""
     apart: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
+
+    @property
+    def least_reduced(self) -> str:
+        """The reduction that leaves most: "none", or the first of what has others alone."""
+        return "none" if "none" in self.reductions else self.reductions[0]
+
+    def takes(self, options: Collection[str]) -> bool:
+        """Tell whether it takes options by name, parameters of its loss among them, and all of them together."""
+        given = set(options)
+        return given <= {*self.options, *LOSSES[self.loss].parameters} and len(given & set(self.apart)) < 2
 
     @property
     def is_composition(self) -> bool:

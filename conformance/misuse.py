@@ -232,15 +232,9 @@ def _beside(trial: Trial, kind: DataKind) -> Options:
     return Options(linear_weight=np.eye(kind.prediction.shape[-1], dtype=DTYPE)) if trial.loss.parameters else NONE
 
 
-def _least_reduced(trial: Trial) -> str:
-    """Return the reduction that is asked: "none", or the mean of what gives nothing else."""
-    reductions = trial.binding.reductions
-    return "none" if "none" in reductions else reductions[0]
-
-
 def _misuse(kind: DataKind, trial: Trial, traced: dict[tuple[object, ...], str]) -> Misuse:
     """Measure one kind of data; ``traced`` has the warnings by shape and dtype: who compiles, warns once for all calls."""
-    reduction = _least_reduced(trial)
+    reduction = trial.binding.least_reduced
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for hidden in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):

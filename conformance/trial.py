@@ -114,11 +114,6 @@ class Trial:
         """The dtype that losses are reduced in and upstream gradients are taken in."""
         return self.dtype if self.semantics.computation_dtype in ("input", "float64_result") else "float32"
 
-    def takes(self, batch: Batch) -> bool:
-        """Tell whether the binding takes the options of a batch, and all of them together."""
-        given, binding = set(batch.options.given), self.binding
-        return given <= {*binding.options, *self.loss.parameters} and len(given & set(binding.apart)) < 2
-
     def under(self, semantics: Semantics, grade: Grade | None = None) -> "Trial":
         """Return the same trial judged under other semantics."""
         return replace(self, semantics=semantics, grade=grade or self.grade)

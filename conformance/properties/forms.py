@@ -24,7 +24,7 @@ GUARDED = {
 
 def reduced_alone(trial: Trial, batch: Batch) -> list[Judgement]:
     """A form that gives a mean alone, as a metric or a compiled model, gives that of the losses, and its gradient."""
-    if not trial.takes(batch):
+    if not trial.binding.takes(batch.options.given):
         return []
     judgements = []
     for reduction in trial.binding.reductions:
@@ -39,7 +39,7 @@ def reduced_alone(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def dropped_alone(trial: Trial, batch: Batch) -> list[Judgement]:
     """In a mean that is given alone masked and ignored rows add nothing, whatever they hold."""
-    if not trial.takes(batch):
+    if not trial.binding.takes(batch.options.given):
         return []
     return [judged for held in poisoned(trial, batch) for judged in reduced_alone(trial, held)]
 
@@ -47,7 +47,7 @@ def dropped_alone(trial: Trial, batch: Batch) -> list[Judgement]:
 def forms_agree(trial: Trial, batch: Batch) -> list[Judgement]:
     """Function, operation, metric and compiled model of a loss give what its class gives, each within its bounds."""
     other = _class_of(trial)
-    if other is None or not (trial.takes(batch) and replace(trial, binding=other).takes(batch)):
+    if other is None or not (trial.binding.takes(batch.options.given) and other.takes(batch.options.given)):
         return []
     computed = trial.binding.semantics.computation_dtype
     if trial.dtype != "float32" and computed != other.semantics.computation_dtype:

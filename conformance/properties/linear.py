@@ -57,7 +57,7 @@ def under_options(trial: Trial, batch: Batch) -> list[Judgement]:
 
     So they are under each reduction.
     """
-    if not trial.takes(batch):
+    if not trial.binding.takes(batch.options.given):
         return []
     answer = trial.ask(batch)
     return [
@@ -69,7 +69,7 @@ def under_options(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def whatever_they_hold(trial: Trial, batch: Batch) -> list[Judgement]:
     """Ignored rows add nothing to loss and gradients, and have a gradient of 0, though they hold NaN or an infinity."""
-    if not trial.takes(batch):
+    if not trial.binding.takes(batch.options.given):
         return []
     kept = trial.expect(batch).truth.kept
     assert kept is not None  # the cases of this clause all drop rows
@@ -83,7 +83,7 @@ def neutral(trial: Trial, batch: Batch) -> list[Judgement]:
 
     So they do beside another option, and under each reduction.
     """
-    if not trial.takes(batch):
+    if not trial.binding.takes(batch.options.given):
         return []
     plain = without_neutral(batch)
     answer, expected = trial.ask(batch), trial.expect(plain)

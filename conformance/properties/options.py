@@ -27,7 +27,7 @@ def under_options(trial: Trial, batch: Batch, *, reductions: Sequence[str] = ())
 
     What is given as an option is left as it is.
     """
-    if not trial.takes(batch):
+    if not trial.binding.takes(batch.options.given):
         return []
     reductions = reductions or trial.binding.reductions
     losses = _unreduced(trial, batch) if "none" in reductions else []
@@ -48,7 +48,7 @@ def _unreduced(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def whatever_they_hold(trial: Trial, batch: Batch, *, reductions: Sequence[str] = ()) -> list[Judgement]:
     """Masked and ignored rows add nothing and have a gradient of 0, whatever they hold: it is as if they were not there."""
-    if not trial.takes(batch):
+    if not trial.binding.takes(batch.options.given):
         return []
     return [judged for held in poisoned(trial, batch) for judged in under_options(trial, held, reductions=reductions)]
 
@@ -89,7 +89,7 @@ def neutral(trial: Trial, batch: Batch, *, reductions: Sequence[str] = ()) -> li
 
     So it does under each reduction.
     """
-    if not trial.takes(batch):
+    if not trial.binding.takes(batch.options.given):
         return []
     plain = without_neutral(batch)
     return [
@@ -128,8 +128,9 @@ def hard_is_one_hot(trial: Trial, batch: Batch) -> list[Judgement]:
     """Under every option that both take, a hard target and its one-hot vector give the same loss and gradient."""
     other_name = ONE_HOT_PAIRS[trial.binding.loss]
     other = next((b for b in trial.siblings if b.loss == other_name and b.api == trial.binding.api), None)
-    taken = set(LOSSES[other_name].options) if other is None else set(other.options)
-    if not (trial.takes(batch) and set(batch.options.given) <= taken):
+    given = batch.options.given
+    taken = set(given) <= set(LOSSES[other_name].options) if other is None else other.takes(given)
+    if not (taken and trial.binding.takes(given)):
         return []
     hard, twin = (
         replace(
@@ -169,12 +170,11 @@ def wrong_length(trial: Trial, batch: Batch, *, names: Sequence[str] = ()) -> li
     rows, given = batch.rows, batch.options.given
     classes = len(given["linear_weight"]) if trial.loss.parameters else batch.prediction.shape[-1]
     lengths = {"class_weight": classes, "pos_weight": classes, "sample_weight": rows, "mask": rows}
-    reductions = trial.binding.reductions
     judgements = []
     for name in names or sorted(set(lengths) & set(trial.binding.options)):
         weights: Any = np.ones(lengths[name] + 1, np.bool_ if name == "mask" else batch.dtype)
         weighed = replace(batch, options=replace(batch.options, **{name: weights}))
-        answer = trial.ask(weighed, reduction="none" if "none" in reductions else reductions[0])
+        answer = trial.ask(weighed, reduction=trial.binding.least_reduced)
         error = answer.outcome.error
         got = error or float64(answer.outcome.value)
         judgements.append(decide(bool(error), batch, answer, f"value for {name} with one too many", got, "an error"))
@@ -186,7 +186,7 @@ def class_axis(trial: Trial, batch: Batch, *, axes: Sequence[int] = (), reductio
 
     So are reduced losses. The semantics may say that the second axis alone may hold the classes.
     """
-    if not trial.takes(batch):
+    if not trial.binding.takes(batch.options.given):
         return []
     axes, reductions = axes or ((1,) if batch.options.given else _class_axes(trial)), reductions or trial.binding.reductions
     judgements = []

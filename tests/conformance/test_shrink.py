@@ -29,6 +29,10 @@ def numbers_in(text: str) -> list[str]:
     return re.findall(r"-?\d[\d.]*(?:e[-+]?\d+)?", text)
 
 
+def array_in(text: str) -> np.ndarray:
+    return np.array(ast.literal_eval(re.sub(r"(?<=\d)\.(?=[,\]])", ".0", text)))
+
+
 def digits(number: str) -> int:
     """Return how many significant digits a printed number has."""
     return len(number.partition("e")[0].replace(".", "").strip("-0"))
@@ -50,9 +54,7 @@ def digits(number: str) -> int:
 )
 def test_case_is_small(binding: Binding, clause: int) -> None:
     found = finding_of(binding, clause)
-    prediction, target = (
-        np.array(ast.literal_eval(re.sub(r"(?<=\d)\.(?=[,\]])", ".0", text))) for text in (found.prediction, found.target)
-    )
+    prediction, target = array_in(found.prediction), array_in(found.target)
     assert prediction.shape[0] == target.shape[0] == 1
     assert prediction.shape[1] <= 3
     assert sum(digits(number) for number in numbers_in(found.prediction)) <= 2 * prediction.size
@@ -193,5 +195,5 @@ def clips_beside_a_right_answer(x, targets):
 def test_clipped_class_that_bears_little_of_a_target_bears_all_of_it_in_the_end() -> None:
     """The class that the target is mostly of conforms by itself: two classes show the failure with the other one right."""
     found = finding_of(clips_beside_a_right_answer, 1)
-    row, target = (np.array(ast.literal_eval(re.sub(r"(?<=\d)\.(?=[,\]])", ".0", t))) for t in (found.prediction, found.target))
+    row, target = array_in(found.prediction), array_in(found.target)
     assert row.shape == (1, 2) and target[0, row[0].argmin()] == 1, found
