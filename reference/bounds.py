@@ -424,6 +424,21 @@ def reduced_gradient_bound(
     return slack + np.where(np.isfinite(size), lost * size, 0.0)
 
 
+def underflow_of_mean(loss: str, quantity: str, prediction: ArrayLike, *, precision: str) -> Array | float:
+    r"""Return what the bound of a gradient is wider by where the loss is part of a mean: 2 lam / p, or 2 lam \|x\|.
+
+    The factor 1 / N comes from above, and reaches the target, or sg(-y x), first: their product underflows below lam. Then
+    it is divided by p, in the gradient with respect to probabilities (by p and 1 - p of two outcomes), or multiplied by x, in
+    that with respect to the signs of a margin, and with it what was lost.
+    """
+    spec, lam = LOSSES[loss], PRECISIONS[precision].smallest
+    x = np.abs(np.asarray(prediction, np.float64))
+    if spec.prediction == "probability" and quantity == "gradient":
+        smaller = x if spec.has_classes else np.minimum(x, np.abs(1 - x))
+        return np.divide(2 * lam, smaller, out=np.zeros_like(x), where=smaller > 0)
+    return 2 * lam * x if spec.target == "sign" and quantity == "target gradient" else 0.0
+
+
 def additions(weight: Array | None, precision: str) -> float:
     """Return A(w), the additions that count in a sum of weights."""
     v = PRECISIONS[precision].v

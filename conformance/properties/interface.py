@@ -6,7 +6,7 @@ from conformance.cases import Batch, lay_out
 from conformance.judging import Judgement, compare, decide, refuse
 from conformance.profiles import LONG, TEN
 from conformance.trial import Answer, Trial, float64
-from reference.bounds import Bounds, reduced_bound, scaled_gradient_bound
+from reference.bounds import Bounds, reduced_bound, scaled_gradient_bound, underflow_of_mean
 from reference.precision import PRECISIONS
 from reference.reductions import divisor
 
@@ -50,6 +50,8 @@ def _reduced_gradients(trial: Trial, batch: Batch, none: Answer, answer: Answer,
         bound = expected.of(quantity)[1]
         # Twice: what is returned under none is not the truth either.
         slack = scaled_gradient_bound(float64(slopes), bound, factor, precision=trial.outer_precision) + bound * abs(factor)
+        if abs(factor) < 1:
+            slack += underflow_of_mean(batch.loss, quantity, batch.prediction, precision=trial.outer_precision)
         judgements.append(compare(batch, answer, quantity, float64(slopes) * factor, slack, name=f"{quantity} under {under}"))
     return judgements
 
