@@ -9,6 +9,7 @@ from msgspec import Struct
 from reports.merge import RANK, SHOWN, clause_order, name_columns, worst_by
 from reports.record import BindingInfo, Header, Record, Verdict
 from reports.results import ResultFile, printable
+from reports.shortening import shorten
 
 UNANSWERED: frozenset[Verdict] = frozenset({"unsupported", "not run"})
 """The verdicts that say nothing of what a call computes."""
@@ -28,10 +29,11 @@ class Equivalent(Struct, frozen=True):
 
     ``lacks`` names what was asked for and it does not take. ``verdict`` is the worst over the clauses, but for those about an
     option, and what went wrong under a pair of options, that were not asked for; ``counts`` has the number of clauses by their
-    worst verdict.
+    worst verdict. ``source`` is that of the binding, of a composition without what only other options need.
     """
 
     binding: BindingInfo
+    source: str
     lacks: list[str]
     verdict: Verdict
     counts: dict[Verdict, int]
@@ -71,7 +73,10 @@ def find_equivalents(
             if record.loss == loss and record.clause not in beside and not _is_beside(record, result.header, options):
                 records[record.api].append(record)
         bindings = [binding for binding in result.header.bindings if binding.loss == loss]
-        calls = [_judge(binding, _lacks(binding, options, reduction), records[binding.api]) for binding in bindings]
+        calls = [
+            _judge(binding, _lacks(binding, options, reduction), _source(binding, options, reduction), records[binding.api])
+            for binding in bindings
+        ]
         found.append(Equivalents(name, result.header.versions, result.header.device, sorted(calls, key=_order)))
     return found
 
@@ -94,11 +99,21 @@ def _lacks(binding: BindingInfo, options: Sequence[str], reduction: str) -> list
     return [*missing, f"reduction {reduction}"] if reduction and reduction not in binding.reductions else missing
 
 
-def _judge(binding: BindingInfo, lacks: list[str], records: list[Record]) -> Equivalent:
+def _source(binding: BindingInfo, options: Sequence[str], reduction: str) -> str:
+    """Return the source of a public API, and of a composition what the options that were asked for need."""
+    if not binding.composition:
+        return binding.source
+    try:
+        return shorten(binding.source, options, reduction)
+    except SyntaxError:  # written by another Python, or by no suite at all
+        return binding.source
+
+
+def _judge(binding: BindingInfo, lacks: list[str], source: str, records: list[Record]) -> Equivalent:
     worst = [record.verdict for record in worst_by(records, attrgetter("clause")).values()]
     counts = dict(sorted(Counter(worst).items(), key=lambda item: RANK[item[0]]))
     verdict: Verdict = next((verdict for verdict in counts if verdict not in UNANSWERED), "not run")
-    return Equivalent(binding, lacks, verdict, counts, _divergences(records))
+    return Equivalent(binding, source, lacks, verdict, counts, _divergences(records))
 
 
 def _divergences(records: list[Record]) -> list[Divergence]:
@@ -115,7 +130,7 @@ def _divergences(records: list[Record]) -> list[Divergence]:
 def _order(call: Equivalent) -> tuple[bool, bool, bool, bool, int, int]:
     """Return a key that sorts the best first: of two that do as well, the one with less to write."""
     binding, unanswered = call.binding, call.verdict in UNANSWERED
-    return bool(call.lacks), binding.textbook, not call.is_public, unanswered, -RANK[call.verdict], len(binding.source)
+    return bool(call.lacks), binding.textbook, not call.is_public, unanswered, -RANK[call.verdict], len(call.source)
 
 
 def write_equivalents(
@@ -164,7 +179,7 @@ def _call(call: Equivalent) -> list[str]:
         f"- {', '.join(map(printable, found.clauses))}, {found.verdict}: {_reason(found, binding.documentation)}"
         for found in call.divergences
     ]
-    source = "\n\n\n".join(filter(None, ["\n".join(binding.imports), binding.source]))
+    source = "\n\n\n".join(filter(None, ["\n".join(binding.imports), call.source]))
     return [*parts, *(["\n".join(lines)] if lines else []), f"```python\n{_printable_lines(source)}\n```"]
 
 
