@@ -25,8 +25,9 @@ class Binding:
     for, of `reference.options.REDUCTIONS`: "none" alone where it has no such option. ``mode`` names the one that it runs in, if
     that is none of the framework's: then the function takes NumPy arrays, and returns the value and its gradient as such, or
     None for the gradient of what has none. Of the options ``apart`` it takes one at a time. ``dtypes`` are those
-    that it is asked in, if they are not the framework's. ``source`` is the text of the
-    function and ``imports`` the lines it needs.
+    that it is asked in, if they are not the framework's, and ``modes`` those of the framework's modes, the first of which is
+    not a sample. ``stand_in`` marks the composition that takes every option of a loss, for where no call does: it is no helper
+    that anyone could pick by mistake. ``source`` is the text of the function and ``imports`` the lines it needs.
     """
 
     loss: str
@@ -43,6 +44,8 @@ class Binding:
     mode: str = ""
     apart: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+    stand_in: bool = False
 
     @property
     def least_reduced(self) -> str:
@@ -88,6 +91,8 @@ def implements(
     mode: str = "",
     apart: tuple[str, ...] = (),
     dtypes: tuple[str, ...] = (),
+    modes: tuple[str, ...] = (),
+    stand_in: bool = False,
 ) -> Callable[[Callable[..., Any]], Binding]:
     """Declare that the decorated function computes ``loss`` by the public API ``api``.
 
@@ -105,6 +110,8 @@ def implements(
         mode: the mode it runs in, if that is none of the framework's; see `Binding`.
         apart: those of the options that it refuses to take together.
         dtypes: those that it is asked in, if they are not the framework's.
+        modes: those of the framework's modes that it is asked in, in an order of its own, if not all: the first is no sample.
+        stand_in: whether it is the composition that takes every option of the loss.
 
     Raises:
         ValueError: an unknown loss, option or form; the message lists those that exist. Also a name that cannot be printed
@@ -131,7 +138,7 @@ def implements(
 
     def declare(function: Callable[..., Any]) -> Binding:
         source, imports = _read_source(function)
-        words = documentation, textbook, source, imports, mode, apart, dtypes
+        words = documentation, textbook, source, imports, mode, apart, dtypes, modes, stand_in
         return Binding(loss, api, function, options, reductions, semantics, grade, *words)
 
     return declare

@@ -12,6 +12,7 @@ from jax.scipy.special import rel_entr, xlog1py, xlogy
 from jax.scipy.stats import bernoulli
 from numpy.typing import NDArray
 
+from adapters import jax_options
 from adapters.binding import implements
 from adapters.framework import Call, Loss, Outcome, describe_error, is_modified, on_private_copies
 from reference.losses import Grade
@@ -155,6 +156,9 @@ def _keep(kept: dict[Any, Any], name: object, value: object) -> None:
 
 
 framework = Jax()
+
+parts = (jax_options,)
+"""The modules that have more bindings."""
 
 
 @implements("binary_cross_entropy", api="jnp.log(p), jnp.log(1 - p)", documentation=JAX + "jax.numpy.log.html")

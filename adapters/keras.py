@@ -16,7 +16,7 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")  # as the adapter of JAX has it, fo
 
 import keras
 
-from adapters import keras_model
+from adapters import keras_model, keras_options
 from adapters.binding import implements
 from adapters.framework import (
     Call,
@@ -32,7 +32,7 @@ from adapters.keras_grades import BINARY, FOCAL_OF_SIGMOID, FOCAL_OF_SOFTMAX, OF
 from reference.losses import DTYPES
 from reference.semantics import Semantics
 
-parts = (keras_model,)
+parts = (keras_model, keras_options)
 """The modules that have more bindings."""
 
 _backend = keras.backend.backend()

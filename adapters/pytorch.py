@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from adapters import pytorch_options
 from adapters.binding import implements
 from adapters.framework import Call, Loss, Outcome, describe_error, dtype_name, is_modified, on_private_copies
 from reference.losses import Grade
@@ -69,6 +70,9 @@ class _PyTorch:
 
 
 framework = _PyTorch()
+
+parts = (pytorch_options,)
+"""The modules that have more bindings."""
 
 _DOCS = "https://docs.pytorch.org/docs/2.13/generated/torch.nn."
 _OVER_ALL = Semantics(mean_divisor="rows")

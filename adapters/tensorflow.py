@@ -11,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, by the import b
 os.environ["KERAS_BACKEND"] = "tensorflow"  # read once, by the first use of tf.keras, and perhaps set for another Keras
 import tensorflow as tf
 
+from adapters import tensorflow_options
 from adapters.binding import implements
 from adapters.framework import Call, Loss, Outcome, describe_error, is_modified, on_private_copies
 from reference.losses import Grade
@@ -86,6 +87,9 @@ class TensorFlow:
 
 
 framework = TensorFlow()
+
+parts = (tensorflow_options,)
+"""The modules that have more bindings."""
 
 _DOCS = "https://www.tensorflow.org/api_docs/python/tf/"
 _GUARDED = Semantics(log_of_zero="add_1e-7", mean_divisor="rows")

@@ -39,7 +39,8 @@ class Clause:
     losses that have none. ``of_whole`` marks those that speak of a batch as a whole: no smaller one shows what they find.
     ``sample`` are the batches that a clause is asked on in the other modes of a framework, None where it is not: a compiler
     may simplify what makes a NaN. ``of_target_dtypes`` marks those about the dtypes and shapes of targets: each is a
-    program, and a framework that compiles is asked for its public calls, not for compositions of several.
+    program, and a framework that compiles is asked for its public calls, not for compositions of several. ``of_stand_ins``
+    marks those that are put to stand-ins even where each call is dear: what they are there for, and labels out of range.
     """
 
     number: int
@@ -61,6 +62,7 @@ class Clause:
     of_whole: bool = False
     sample: Inputs | None = None
     of_target_dtypes: bool = False
+    of_stand_ins: bool = False
 
     @property
     def sentence(self) -> str:
@@ -280,6 +282,7 @@ def _option(number: int, option: str) -> Clause:
         applies=lambda loss: option in loss.options,
         asked=_has_any(option),
         reduce=_alike(options.under_options),
+        of_stand_ins=True,
         meaning=f"Under {option} value and gradients are those of its meaning, and so under each reduction, and what is given "
         f"is left as it is: {OPTIONS[option]}.",
     )
@@ -342,8 +345,8 @@ CLAUSES: tuple[Clause, ...] = (
         in_one_dtype=True,
     ),
     Clause(16, "empty batch", special_values.empty_batch, _table(tables.empty), in_one_dtype=True),
-    Clause(17, "label -1", special_values.labels_outside, _labels(too_large=False), applies=_index),
-    Clause(18, "label C", special_values.labels_outside, _labels(too_large=True), applies=_index),
+    Clause(17, "label -1", special_values.labels_outside, _labels(too_large=False), applies=_index, of_stand_ins=True),
+    Clause(18, "label C", special_values.labels_outside, _labels(too_large=True), applies=_index, of_stand_ins=True),
     Clause(
         19,
         "targets that do not sum to one",
@@ -393,6 +396,7 @@ CLAUSES: tuple[Clause, ...] = (
         asked=lambda binding: len(set(binding.options) & set(GIVEN)) > 1,
         in_one_dtype=True,
         reduce=_alike(options.under_options),
+        of_stand_ins=True,
         meaning="Under two options together value and gradients are those of their meanings, and so under each reduction.",
     ),
     Clause(
@@ -402,6 +406,7 @@ CLAUSES: tuple[Clause, ...] = (
         _under(_drops_rows),
         asked=_has_any(*DROPPING),
         reduce=_alike(options.whatever_they_hold),
+        of_stand_ins=True,
     ),
     Clause(
         48,
@@ -468,11 +473,11 @@ CLAUSES: tuple[Clause, ...] = (
     _of_parameters(60, "linear value", linear.losses, _drawn),
     _of_parameters(61, "linear gradients", linear.gradients, _drawn),
     _of_parameters(62, "linear reductions", linear.reductions, _few(TEN), needs=_has_reduction),
-    _of_parameters(63, "linear options", linear.under_options, _under(), asked=_has_any(*GIVEN)),
+    _of_parameters(63, "linear options", linear.under_options, _under(), asked=_has_any(*GIVEN), of_stand_ins=True),
     _of_parameters(64, "linear dropped rows", linear.whatever_they_hold, _under(_drops_rows), asked=_has_any(*DROPPING)),
     _of_parameters(65, "linear neutral options", linear.neutral, _neutral, asked=_has_any(*GIVEN)),
     _of_parameters(66, "linear edges", linear.edges, _table(tables.linear_edges)),
-    _of_parameters(67, "linear labels out of range", linear.labels_beyond, _table(tables.linear_labels)),
+    _of_parameters(67, "linear labels out of range", linear.labels_beyond, _table(tables.linear_labels), of_stand_ins=True),
     _of_parameters(68, "linear empty batch", linear.empty_batch, _table(tables.linear_empty)),
     _of_parameters(69, "linear interface", linear.interface, _few(SMALL)),
     Clause(

@@ -50,7 +50,7 @@ def questions(adapter: Adapter, *, loss: str = "", question: str = "") -> list[Q
     framework = adapter.framework
     found = []
     for binding in adapter.bindings:
-        modes = (binding.mode,) if binding.mode else framework.modes
+        modes = (binding.mode,) if binding.mode else binding.modes or framework.modes
         dtypes = binding.dtypes or framework.dtypes
         found += [
             Question(binding, mode, dtype, clause if mode == modes[0] else clause.sampled())
@@ -60,6 +60,7 @@ def questions(adapter: Adapter, *, loss: str = "", question: str = "") -> list[Q
             if (dtype == dtypes[0] or not clause.in_one_dtype)
             and (mode == modes[0] or (clause.sample and dtype == dtypes[0]))
             and not (framework.sparing and clause.of_target_dtypes and binding.is_composition)
+            and not (framework.sparing and binding.stand_in and not clause.of_stand_ins)
         ]
     return [q for q in found if loss in ("", q.binding.loss) and question in ("", q.id)]
 

@@ -70,7 +70,7 @@ class Session:
         asked = questions(self.adapter, loss=option(config, "loss"), question=option(config, "question"))
         self.questions: dict[str, Question] = {question_id(question): question for question in asked}
         self.all = len(questions(self.adapter))
-        self.misused = {f"{b.loss}/misuse/{b.api}": b for b in self.adapter.bindings if not b.textbook}
+        self.misused = {f"{b.loss}/misuse/{b.api}": b for b in self.adapter.bindings if not (b.textbook or b.stand_in)}
         self.is_worker = hasattr(config, "workerinput")
         self.writer: Writer | None = None
         self.met: set[int] = set()

@@ -114,6 +114,16 @@ class Trial:
         """The dtype that losses are reduced in and upstream gradients are taken in."""
         return self.dtype if self.semantics.computation_dtype in ("input", "float64_result") else "float32"
 
+    @property
+    def reductions_under_options(self) -> tuple[str, ...]:
+        """The reductions that are asked under options: all, but of a stand-in, which reduces in a step of its own.
+
+        Of that the losses and their mean, or the mean alone where each call is dear.
+        """
+        if not self.binding.stand_in:
+            return self.binding.reductions
+        return ("mean",) if self.framework.sparing else ("none", "mean")
+
     def under(self, semantics: Semantics, grade: Grade | None = None) -> "Trial":
         """Return the same trial judged under other semantics."""
         return replace(self, semantics=semantics, grade=grade or self.grade)

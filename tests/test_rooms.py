@@ -13,7 +13,21 @@ from crossproof import ROOT
 
 ROOMS = {"reference", "adapters", "conformance", "reports", "tests", "crossproof", "benchmarks", "tools"}
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "jaxlib", "optax"}
-FRAMEWORK_MODULES = {f"adapters/{name}.py" for name in ("pytorch", "tensorflow", "jax", "keras", "keras_grades", "keras_model")}
+FRAMEWORK_MODULES = {
+    f"adapters/{name}.py"
+    for name in (
+        "pytorch",
+        "pytorch_options",
+        "tensorflow",
+        "tensorflow_options",
+        "jax",
+        "jax_options",
+        "keras",
+        "keras_grades",
+        "keras_model",
+        "keras_options",
+    )
+}
 
 MAY_IMPORT = {
     "reference": {"reference"},

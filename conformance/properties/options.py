@@ -29,7 +29,7 @@ def under_options(trial: Trial, batch: Batch, *, reductions: Sequence[str] = ())
     """
     if not trial.binding.takes(batch.options.given):
         return []
-    reductions = reductions or trial.binding.reductions
+    reductions = reductions or trial.reductions_under_options
     losses = _unreduced(trial, batch) if "none" in reductions else []
     return [*losses, *(judged for name in reductions if name != "none" for judged in _reduced(trial, batch, name))]
 
@@ -94,7 +94,7 @@ def neutral(trial: Trial, batch: Batch, *, reductions: Sequence[str] = ()) -> li
     plain = without_neutral(batch)
     return [
         judged
-        for reduction in reductions or trial.binding.reductions
+        for reduction in reductions or trial.reductions_under_options
         for judged in _same_without(trial, batch, plain, reduction)
     ]
 
@@ -188,7 +188,10 @@ def class_axis(trial: Trial, batch: Batch, *, axes: Sequence[int] = (), reductio
     """
     if not trial.binding.takes(batch.options.given):
         return []
-    axes, reductions = axes or ((1,) if batch.options.given else _class_axes(trial)), reductions or trial.binding.reductions
+    axes, reductions = (
+        axes or ((1,) if batch.options.given else _class_axes(trial)),
+        reductions or trial.reductions_under_options,
+    )
     judgements = []
     for axis in axes:
         judgements += _losses_over_axis(trial, batch, axis) if "none" in reductions else []
