@@ -259,12 +259,15 @@ def fill(case: Case, dtype: str) -> Batch:
 
 def _filled_hidden(case: Case, dtype: str, generator: np.random.Generator) -> Batch:
     """Return a batch of hidden states, of the first regime; its options hold the matrix and the bias too."""
+    spec = LOSSES[case.loss]
     hidden, weight, bias, labels = fill_hidden(case.regimes[0], generator, case.rows, case.classes)
     target, like_logits = labels.astype(np.int64), np.zeros((case.rows, case.classes), dtype)
+    if spec.target != "index":
+        target = _dense_targets(spec, generator, hidden @ weight.T + bias, labels, dtype)
     options: dict[str, Any] = {"linear_weight": weight.astype(dtype), "linear_bias": bias.astype(dtype)}
     for name in case.settings:
         setting = SETTINGS[name]
-        options[setting.option], _, target = setting.give(LOSSES[case.loss], generator, like_logits, target, labels)
+        options[setting.option], _, target = setting.give(spec, generator, like_logits, target, labels)
     values, regimes = lay_out(hidden.astype(dtype), case.layout), ("+".join(case.settings or case.regimes[:1]),) * case.rows
     return Batch(case.id, case.loss, dtype, values, lay_out(target, case.layout), labels, regimes, Options(**options))
 
@@ -274,7 +277,10 @@ def _dense_targets(spec: Loss, generator: np.random.Generator, prediction: NDArr
 
 
 def _targets(spec: Loss, generator: np.random.Generator, prediction: NDArray, labels: NDArray) -> NDArray:
-    """Return targets of four styles in turn: hard, soft, soft with zeros, and close to what the prediction says."""
+    """Return targets of four styles in turn: hard, soft, soft with zeros, and close to what the prediction says.
+
+    Of hidden states the prediction is their logits.
+    """
     rows, classes = prediction.shape
     style = (np.arange(rows) // 3 % 4)[:, None]
     hard = one_hot_targets(labels, classes)
@@ -282,7 +288,7 @@ def _targets(spec: Loss, generator: np.random.Generator, prediction: NDArray, la
         soft = simplex(generator, rows, classes, 1.0)
         gaps = np.where(generator.random((rows, classes)) < 0.5, 0.0, soft) + 0.5 * hard
         gaps /= gaps.sum(-1, keepdims=True)
-        close = _softmax(prediction) if spec.prediction == "logit" else soft
+        close = _softmax(prediction) if spec.prediction in ("logit", "hidden") else soft
     else:
         hard = (generator.random((rows, classes)) < 0.5).astype(float)
         soft = generator.random((rows, classes))

@@ -1,6 +1,7 @@
 """Hand-written batches: the special values, ladders and worked examples that no draw would hit."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -244,12 +245,17 @@ def pairs(spec: Loss, dtype: str) -> list[Batch]:
 def linear(
     spec: Loss, dtype: str, name: str, hidden: ArrayLike, weight: ArrayLike, bias: ArrayLike | None, labels: ArrayLike
 ) -> Batch:
-    """Return a batch of the given hidden states, matrix, bias (None: none) and labels."""
+    """Return a batch of the given hidden states, matrix, bias (None: none) and labels.
+
+    A soft target has 3/4 at the label, and 1/4 at the class after it.
+    """
     x, w = (np.asarray(array, np.float64).astype(dtype) for array in (hidden, weight))
     options = Options(linear_weight=w, linear_bias=None if bias is None else np.asarray(bias, np.float64).astype(dtype))
-    target = lay_out(np.asarray(labels, np.int64), "rowwise")
-    regimes = (name,) * len(x)
-    return Batch(f"{spec.name}/table/{name}", spec.name, dtype, lay_out(x, "rowwise"), target, target, regimes, options)
+    target = picked = np.asarray(labels, np.int64)
+    if spec.target != "index":
+        target = (0.75 * one_hot_targets(picked, len(w)) + 0.25 * one_hot_targets((picked + 1) % len(w), len(w))).astype(dtype)
+    x, target, picked = (lay_out(array, "rowwise") for array in (x, target, picked))
+    return Batch(f"{spec.name}/table/{name}", spec.name, dtype, x, target, picked, (name,) * len(x), options)
 
 
 _HIDDEN = [[0.5, -1.0], [2.0, 0.25], [-0.75, 1.5], [0.0, 0.0]]
@@ -270,6 +276,13 @@ def linear_edges(spec: Loss, dtype: str) -> list[Batch]:
 def linear_labels(spec: Loss, dtype: str) -> list[Batch]:
     """Return a batch with the label -1, and one with the number of classes."""
     return [linear(spec, dtype, f"label {label}", _HIDDEN, _MATRIX, _BIAS, [0, label, 1, 1]) for label in (-1, 3)]
+
+
+def linear_unnormalised(spec: Loss, dtype: str) -> list[Batch]:
+    """Return soft targets that sum to 2, 1/2, 0 and 1."""
+    batch = linear(spec, dtype, "sums", _HIDDEN, _MATRIX, _BIAS, _CLASSES_OF_ROWS)
+    targets = np.array([[1.0, 1.0, 0.0], [0.25, 0.0, 0.25], [0.0, 0.0, 0.0], [0.25, 0.25, 0.5]], dtype)
+    return [replace(batch, target=lay_out(targets, "rowwise"), regimes=("sum 2", "sum 1/2", "sum 0", "sum 1"))]
 
 
 def linear_empty(spec: Loss, dtype: str) -> list[Batch]:

@@ -126,24 +126,31 @@ def _linear(
     precision: str,
     upstream: Upstream | None,
 ) -> Bounds:
-    problem, factors = linear_problem(spec, x, t, options, semantics, upstream)
-    assert evaluation.linear is not None and options.linear_weight is not None  # what makes it a loss of hidden states
-    more = 0.0 if upstream is None else upstream.roundings
+    problem, upstream = linear_problem(spec, x, t, options, semantics, upstream)
+    truth = evaluation.linear
+    assert truth is not None and options.linear_weight is not None  # what makes it a loss of hidden states
     bounds = linear_bounds(
         problem.prediction,
         options.linear_weight,
         options.linear_bias,
         problem.target,
-        evaluation.linear,
-        cotangent=factors,
+        truth,
+        cotangent=problem.factor * upstream.rows,
         grade=grade,
+        scaled=semantics.unnormalised_gradient == "scaled",
         precision=precision,
         target_roundings=problem.roundings + (_roundings_of_both(precision) - 1 if problem.roundings else 0),
-        factor_roundings=(1 + more) * _roundings_of_both(precision),
+        factor_roundings=(1 + upstream.roundings) * _roundings_of_both(precision),
     )
-    value = scaled_gradient_bound(evaluation.linear.value, bounds.value, problem.factor, precision=precision)
+    value = scaled_gradient_bound(truth.value, bounds.value, problem.factor, precision=precision)
     value[problem.dropped] = 0.0
-    return Bounds(value, bounds.hidden, None, bounds)
+    if evaluation.target_gradient is None or truth.targets is None or bounds.targets is None:
+        return Bounds(value, bounds.hidden, None, bounds)
+    slope = problem.slope * upstream.rows[:, None]
+    # The roundings of the targets' weights and of the upstream gradient, beside those of one factor and its product.
+    more = problem.roundings + upstream.roundings * _roundings_of_both(precision)
+    own = bounds.targets + more * PRECISIONS[precision].u * np.abs(np.nan_to_num(truth.targets, posinf=0, neginf=0))
+    return Bounds(value, bounds.hidden, scaled_gradient_bound(truth.targets, own, slope, precision=precision), bounds)
 
 
 def _weighed(plain: Bounds, truth: Evaluation, weighed: Evaluation, problem: Problem, precision: str) -> Bounds:

@@ -23,12 +23,16 @@ PLAIN = Grade("plain", "log_softmax")
 
 @dataclass(frozen=True, eq=False)
 class LinearBounds:
-    """The largest error of each part of `reference.linear.LinearEvaluation`, absolute and finite; 0 where that is not."""
+    """The largest error of each part of `reference.linear.LinearEvaluation`, absolute and finite; 0 where that is not.
+
+    ``targets`` is None at labels.
+    """
 
     value: Array
     hidden: Array
     weight: Array
     bias: Array
+    targets: Array | None
 
 
 def linear_bounds(
@@ -40,6 +44,7 @@ def linear_bounds(
     *,
     cotangent: Array | None = None,
     grade: Grade = PLAIN,
+    scaled: bool = True,
     precision: str,
     target_roundings: int = 0,
     factor_roundings: float = 1.0,
@@ -51,15 +56,16 @@ def linear_bounds(
       most max(delta_k + delta_j): how far the logits can move log(1 + sum exp(x_k - x_j)); exact, not of first order
     - losses at soft targets: that of the softmax, and sum \|t_k\| delta_k + T D, with D = log(1 + sum p_k expm1(delta_k)) the
       most that log sum exp(x) can move: downward it moves by sum p_k delta_k at most, which by Jensen's inequality is less
+    - gradients with respect to soft targets, -log p_k: that of the softmax, and delta_k + D
     - g: the bound of the softmax, and e_i = T p_i expm1(delta_i + D), at most T; at a label at most the sum of the others, as g
-      sums to zero
+      sums to zero; p - t (not ``scaled``) has 1 in place of T
     - a gradient, a sum over n of c g y for y a hidden state, a weight or 1: the errors of g times \|c y\|, and
       (n + 2) u sum \|c g y\|, for n products and their sum, and u more for each rounding of c, ``factor_roundings``;
       n lam (1 + max \|c y\|), as products and g may be flushed to zero
     - the form "apart" sums the products of p and those of t apart, and takes the one from the other: T p + \|t\| has the place
       of \|g\| in the sum
 
-    ``target_roundings`` counts those of the targets on the way.
+    ``target_roundings`` counts those of the targets on the way. ``scaled`` is that of `reference.linear.linear_cross_entropy`.
 
     Raises:
         KeyError: unknown precision.
@@ -70,11 +76,14 @@ def linear_bounds(
     c = np.ones(len(h)) if cotangent is None else np.abs(cotangent)
     parts = evaluation.hidden, evaluation.weight, evaluation.bias
     if not len(h):
-        return LinearBounds(np.zeros(0), *(np.zeros(part.shape) for part in parts))
+        targets = None if evaluation.targets is None else np.zeros(evaluation.targets.shape)
+        nothing = [np.zeros(part.shape) for part in parts]
+        return LinearBounds(np.zeros(0), nothing[0], nothing[1], nothing[2], targets)
     form = Grade(grade.value, "quotient") if grade.gradient == "apart" else grade
     with np.errstate(all="ignore"):
         delta = (h.shape[1] + 1) * u * (h @ w.T + b)
-        value, error, size = _of_softmax(evaluation, target, delta, form, limits, target_roundings, grade.gradient == "apart")
+        how = limits, target_roundings, grade.gradient == "apart", scaled
+        value, error, size, targets = _of_softmax(evaluation, target, delta, form, *how)
         dropped = c[:, None] == 0
         error, size = (np.where(dropped, 0.0, c[:, None] * part) for part in (error, size))
         factors = (w.T, h.T, np.ones((1, len(h))))
@@ -84,7 +93,9 @@ def linear_bounds(
         ]
         products[2] = products[2][:, 0]
         value = _finite(value, evaluation.value, precision)
-        return LinearBounds(value, *(_finite(bound, part, precision) for bound, part in zip(products, parts, strict=True)))
+        of_targets = None if evaluation.targets is None else _finite(targets, evaluation.targets, precision)
+        finite = [_finite(bound, part, precision) for bound, part in zip(products, parts, strict=True)]
+        return LinearBounds(value, finite[0], finite[1], finite[2], of_targets)
 
 
 def _of_softmax(
@@ -95,8 +106,9 @@ def _of_softmax(
     limits: Precision,
     roundings: int,
     apart: bool,
-) -> tuple[Array, Array, Array]:
-    """Return the bounds of losses and of g, and the size of the terms of g, (rows,) and (rows, classes)."""
+    scaled: bool,
+) -> tuple[Array, Array, Array, Array]:
+    """Return the bounds of losses (rows,) and of g, the size of the terms of g, and the bounds of -log p (rows, classes)."""
     x = evaluation.logits
     if target.ndim == 1:
         at_label = np.arange(x.shape[1]) == target[:, None]
@@ -104,14 +116,15 @@ def _of_softmax(
         slope = np.where(at_label, -without[:, None], p)
         own, own_slope = sparse_softmax_bounds(x, target, evaluation.value, slope, form, limits)
         value, error = own + _moved_loss(p, delta, at_label), own_slope + _moved_slope(p, delta, at_label)
-        return value, error, p + at_label if apart else np.abs(slope)
+        return value, error, p + at_label if apart else np.abs(slope), delta + _shift(p, delta)[:, None]
     p, _ = _softmax(x, np.zeros(x.shape, np.bool_))
-    whole = np.abs(target).sum(-1)[:, None]
-    slope = whole * p - target
-    bounds = softmax_bounds(x, target, slope, form, limits, scaled=True, roundings=roundings)
-    value = bounds[0] + (np.abs(target) * delta).sum(-1) + whole[:, 0] * _shift(p, delta)
-    error = bounds[1] + whole * _moved_slope(p, delta, np.zeros(x.shape, np.bool_))
-    return value, error, whole * p + np.abs(target) if apart else np.abs(slope)
+    whole, shift = np.abs(target).sum(-1)[:, None], _shift(p, delta)[:, None]
+    factor = whole if scaled else 1.0
+    slope = factor * p - target
+    bounds = softmax_bounds(x, target, slope, form, limits, scaled=scaled, roundings=roundings)
+    value = bounds[0] + (np.abs(target) * delta).sum(-1) + (whole * shift)[:, 0]
+    error = bounds[1] + factor * _moved_slope(p, delta, np.zeros(x.shape, np.bool_))
+    return value, error, factor * p + np.abs(target) if apart else np.abs(slope), bounds[2] + delta + shift
 
 
 def _softmax(x: Array, at_label: NDArray[np.bool_]) -> tuple[Array, Array]:

@@ -28,6 +28,7 @@ def load_certificate() -> list[dict[str, Any]]:
     """Return a line for each loss, regime and quantity: rows, worst error in ulp, and its witness row.
 
     A gradient at soft targets, which cancels, is measured in units of ulp(g) + 2^-20 u (T p + |t|), and a divergence and its
-    target gradient likewise, beside the terms that they add. So are the three gradients of linear cross-entropy.
+    target gradient likewise, beside the terms that they add. So are the three gradients of linear cross-entropy: at labels they
+    add p - t times a number, at soft targets T p and t apart.
     """
     return json.loads(PATH.read_text(encoding="utf-8"))

@@ -80,7 +80,8 @@ def evaluate(
     Args:
         loss: a name in `reference.losses.LOSSES`.
         prediction: what the loss takes; the class axis, if the loss has one, last; any leading shape.
-        target: for index targets integers of the leading shape, otherwise an array of the shape of the prediction.
+        target: for index targets integers of the leading shape, otherwise an array of the shape of the prediction; of
+            hidden states one of the shape of their logits.
         options: those given, of the loss; with any, prediction and target have a single leading axis.
         semantics: the alternative at every choice point.
         precision: the dtype that is judged, a name in `reference.precision.PRECISIONS`. It rounds the constants of the
@@ -351,30 +352,43 @@ def _evaluate_index(
 def _evaluate_linear(
     spec: Loss,
     hidden: Array,
-    labels: NDArray,
+    target: NDArray,
     options: Options,
     semantics: Semantics,
     precision: str,
     upstream: Upstream | None,
 ) -> Evaluation:
-    problem, factors = linear_problem(spec, hidden, labels, options, semantics, upstream)
-    weight, bias = np.asarray(options.linear_weight), options.linear_bias
-    result = linear_cross_entropy(problem.prediction, weight, bias, problem.target, cotangent=factors, precision=precision)
-    value = problem.factor * result.value
-    for outside, picked in (
-        (labels < 0, semantics.negative_index),
-        (labels >= result.logits.shape[-1], semantics.index_too_large),
-    ):
+    problem, upstream = linear_problem(spec, hidden, target, options, semantics, upstream)
+    result = linear_cross_entropy(
+        problem.prediction,
+        np.asarray(options.linear_weight),
+        options.linear_bias,
+        problem.target,
+        cotangent=problem.factor * upstream.rows,
+        scaled=semantics.unnormalised_gradient == "scaled",
+        precision=precision,
+    )
+    value, target_gradient = problem.factor * result.value, None
+    if spec.target == "index":
+        value = np.where(problem.dropped, 0.0, _at_no_label(value, target, result.logits.shape[-1], semantics))
+    elif result.targets is not None:
+        slope = problem.slope * upstream.rows[:, None]
+        target_gradient = np.where(slope == 0, 0.0, result.targets * slope)
+    return Evaluation(value, result.hidden, target_gradient, problem.weight, ~problem.dropped, linear=result)
+
+
+def _at_no_label(value: Array, labels: NDArray, classes: int, semantics: Semantics) -> Array:
+    """Put in the losses that the semantics names for labels out of range, where it gives them no class."""
+    for outside, picked in ((labels < 0, semantics.negative_index), (labels >= classes, semantics.index_too_large)):
         if picked in ("nan", "zero", "nan_value", "nan_zero"):
             value = np.where(outside, 0.0 if picked == "zero" else np.nan, value)
-    value = np.where(problem.dropped, 0.0, value)
-    return Evaluation(value, result.hidden, None, problem.weight, ~problem.dropped, linear=result)
+    return value
 
 
 def linear_problem(
-    spec: Loss, hidden: Array, labels: NDArray, options: Options, semantics: Semantics, upstream: Upstream | None
-) -> tuple[Problem, Array]:
-    """Return the plain problem of hidden states, and what the loss of each row is multiplied with for its gradients.
+    spec: Loss, hidden: Array, target: NDArray, options: Options, semantics: Semantics, upstream: Upstream | None
+) -> tuple[Problem, Upstream]:
+    """Return the plain problem of hidden states, and the upstream gradient of its losses, ones if none is given.
 
     Raises:
         ValueError: no matrix, or shapes that do not belong together.
@@ -382,13 +396,17 @@ def linear_problem(
     """
     if options.linear_weight is None:
         raise ValueError(f"{spec.name}: linear_weight is not given: it takes the (classes, features) matrix of the logits")
-    classes = len(options.linear_weight)
-    ignored = labels == options.ignore_index
-    labels = np.where(ignored, labels, labels_in_range(np.where(ignored, 0, labels), classes, semantics))
+    rows, classes = len(hidden), len(options.linear_weight)
+    wanted = (rows,) if spec.target == "index" else (rows, classes)
+    if target.shape != wanted:
+        raise ValueError(f"{spec.name}: for {rows} rows and {classes} classes the target must have the shape {wanted}")
+    if spec.target == "index":
+        ignored = target == options.ignore_index
+        target = np.where(ignored, target, labels_in_range(np.where(ignored, 0, target), classes, semantics))
     own = replace(options, linear_weight=None, linear_bias=None)
-    problem = plain_problem(spec, np.zeros((len(labels), classes)), labels, own, semantics)
+    problem = plain_problem(spec, np.zeros((rows, classes)), target, own, semantics)
     problem = replace(problem, prediction=np.where(problem.dropped[:, None], 0.0, hidden))
-    return problem, problem.factor * (1.0 if upstream is None else upstream.rows)
+    return problem, upstream or Upstream(np.ones(rows))
 
 
 def _gradient_of_no_label(spec: Loss, x: Array, options: Options, semantics: Semantics, precision: Precision) -> Array:

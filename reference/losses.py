@@ -281,6 +281,18 @@ LOSSES: dict[str, Loss] = {
             options=("class_weight", "ignore_index", "label_smoothing"),
             parameters=("linear_weight", "linear_bias"),
         ),
+        Loss(
+            "linear_cross_entropy_with_soft_targets",
+            "LINEAR-SOFT",
+            "-sum_k t_k log softmax(h W^T + b)_k",
+            "hidden",
+            "soft",
+            "log1p",
+            _SOFTMAX_FORMS[0],
+            (*_SOFTMAX_FORMS[1], "apart"),
+            options=("class_weight", "label_smoothing"),
+            parameters=("linear_weight", "linear_bias"),
+        ),
     )
 }
 """The losses of the founding table and those that stand beside them, by name."""

@@ -131,7 +131,7 @@ def softmax_cross_entropy(
     if slope is not None:
         gradient = am.multiply_scaled(gradient, slope, np.full(masked.shape, -LIFT))
     value, gradient = value_of_terms(terms.distance, t, value_part, am), am.high(gradient) * 2.0**-LIFT
-    target_gradient = _target_gradient(terms.distance, target_part, am)
+    target_gradient = target_gradient_of_terms(terms.distance, target_part, am)
     if z_loss is not None:
         value, gradient = _with_wide_z_loss(value, gradient, am.high(log_sum), terms, z_loss, am)
     value = np.where((masked & (t != 0)).any(-1), np.where(((t > 0) & masked).any(-1), np.inf, -np.inf), value)
@@ -192,7 +192,7 @@ def value_of_terms(distance: Number, t: Array, logarithm: Number, am: Arithmetic
     return np.where((~finite & (t != 0)).any(-1), np.inf, value)
 
 
-def _target_gradient(distance: Number, logarithm: Number, am: Arithmetic) -> Array:
+def target_gradient_of_terms(distance: Number, logarithm: Number, am: Arithmetic) -> Array:
     """Return d + log(1 + s)."""
     lowered = is_large(am.high(distance))
     linear = am.select(lowered, am.scale(distance, LOWER), am.scale(distance, LIFT))

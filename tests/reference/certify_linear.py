@@ -1,4 +1,4 @@
-"""The certificate of linear cross-entropy: its worst errors against interval arithmetic, in every regime."""
+"""The certificate of linear cross-entropy, at labels and at soft targets: its worst errors in every regime."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from reference.certificate import Line
 from reference.linear import linear_cross_entropy
+from reference.options import one_hot_targets
 from tests.reference.truth import Exact, bits, mixed_errors, nearest, ulp_errors
 
-LOSS = "linear_cross_entropy"
+HARD, SOFT = "linear_cross_entropy", "linear_cross_entropy_with_soft_targets"
 SHAPES = ((12, 2, 1), (8, 10, 8), (6, 50, 32))
 """Rows, classes and features."""
 QUANTITIES = {
@@ -18,8 +19,14 @@ QUANTITIES = {
     "hidden": "gradient",
     "weight": "gradient of linear_weight",
     "bias": "gradient of linear_bias",
+    "targets": "target gradient",
 }
-"""What the certificate calls the parts."""
+"""What the certificate calls the parts; labels have no gradient."""
+
+
+def parts_of(loss: str) -> tuple[str, ...]:
+    """Return the parts of a loss."""
+    return tuple(part for part in QUANTITIES if loss == SOFT or part != "targets")
 
 
 def regimes(rows: int, classes: int, features: int):
@@ -39,42 +46,78 @@ def regimes(rows: int, classes: int, features: int):
     yield "tiny", 1e-6 * h, 1e-6 * w, 0 * b, labels
 
 
-def cases(dtype: str):
+def cases(dtype: str, loss: str = HARD):
+    """Yield name, hidden states, weight, bias and targets: labels, or soft ones of `soft_targets`."""
     for shape in SHAPES:
         for name, h, w, b, labels in regimes(*shape):
-            yield name, *(part.astype(dtype) for part in (h, w, b)), labels
+            h, w, b = (part.astype(dtype) for part in (h, w, b))
+            yield name, h, w, b, soft_targets(h @ w.T + b, labels).astype(dtype) if loss == SOFT else labels
 
 
-def truth(h, w, b, labels, c) -> tuple[dict[str, Exact], dict[str, NDArray[np.float64]]]:
-    """Return every part from intervals at 300 bits, flat, and the sums of the magnitudes of the terms that it adds."""
+def soft_targets(logits, labels):
+    """Return targets of four styles in turn: hard, soft with zeros, what the logits say, and soft ones that sum to 3/2."""
+    rng, style = np.random.default_rng(5), (np.arange(len(labels)) % 4)[:, None]
+    hard, soft = one_hot_targets(labels, logits.shape[1]), rng.dirichlet(np.ones(logits.shape[1]), len(labels))
+    p = np.exp(logits - logits.max(-1, keepdims=True))
+    p /= p.sum(-1, keepdims=True)
+    return np.select([style == 0, style == 1, style == 2], [hard, np.where(soft < 0.1, 0, soft), p], 1.5 * soft)
+
+
+def truth(h, w, b, target, c) -> tuple[dict[str, Exact], dict[str, NDArray[np.float64]]]:
+    """Return every part from intervals at 300 bits, flat, and the sums of the magnitudes of the terms that gradients add."""
+    t = one_hot_targets(target, len(w)) if target.ndim == 1 else target
     with bits(300):
-        hs, ws, bs = ([[arb(float(x)) for x in row] for row in part] for part in (h, w, [b]))
-        rows, classes, features = range(len(hs)), range(len(ws)), range(len(hs[0]))
-        logits = [[sum((x * y for x, y in zip(row, ws[k], strict=True)), bs[0][k]) for k in classes] for row in hs]
-        totals = [sum((x.exp() for x in row), arb(0)) for row in logits]
-        slopes = [[arb(float(c[i])) * (logits[i][k].exp() / totals[i] - (k == labels[i])) for k in classes] for i in rows]
-        terms = {
-            "value": [[totals[i].log(), -logits[i][labels[i]]] for i in rows],
-            "hidden": [[slopes[i][k] * ws[k][f] for k in classes] for i in rows for f in features],
-            "weight": [[slopes[i][k] * hs[i][f] for i in rows] for k in classes for f in features],
-            "bias": [[slopes[i][k] for i in rows] for k in classes],
+        hs, ws, bs, ts = ([[arb(float(x)) for x in row] for row in part] for part in (h, w, [b], t))
+        logits = [[sum((x * y for x, y in zip(row, ws[k], strict=True)), bs[0][k]) for k in range(len(ws))] for row in hs]
+        losses = [[sum((x.exp() for x in row), arb(0)).log() - x for x in row] for row in logits]
+        slopes, magnitudes = slopes_of(losses, ts, [arb(float(factor)) for factor in c], apart=target.ndim == 2)
+        exact = {
+            "value": [sum((x * y for x, y in zip(row, of, strict=True)), arb(0)) for row, of in zip(losses, ts, strict=True)],
+            "targets": [loss for row in losses for loss in row],
+            **sums(slopes, ws, hs),
         }
-        exact = {part: nearest([sum(added, arb(0)) for added in of]) for part, of in terms.items()}
-        sizes = {part: np.array([float(sum((abs(x) for x in added), arb(0))) for added in of]) for part, of in terms.items()}
-    return exact, sizes
+        positive = [[[abs(x) for x in row] for row in part] for part in (ws, hs)]
+        sizes = {part: np.array([float(size) for size in of]) for part, of in sums(magnitudes, *positive).items()}
+    return {part: nearest(of) for part, of in exact.items()}, sizes
+
+
+def slopes_of(losses, ts, factors, *, apart: bool):
+    """Return g = c (T p - t) from -log p, and the magnitudes of its terms: itself at labels, T p and t ``apart`` at others."""
+    slopes, magnitudes = [], []
+    for row, t, c in zip(losses, ts, factors, strict=True):
+        terms = [(c * sum(t, arb(0)) * (-loss).exp(), c * own) for loss, own in zip(row, t, strict=True)]
+        slopes.append([pull - own for pull, own in terms])
+        magnitudes.append([pull + abs(own) if apart else abs(pull - own) for pull, own in terms])
+    return slopes, magnitudes
+
+
+def sums(slopes, ws, hs) -> dict[str, list[arb]]:
+    """Return g W, g^T H and g^T 1, flat."""
+    rows, classes, features = range(len(hs)), range(len(ws)), range(len(hs[0]))
+    return {
+        "hidden": [sum((slopes[i][k] * ws[k][f] for k in classes), arb(0)) for i in rows for f in features],
+        "weight": [sum((slopes[i][k] * hs[i][f] for i in rows), arb(0)) for k in classes for f in features],
+        "bias": [sum((slopes[i][k] for i in rows), arb(0)) for k in classes],
+    }
 
 
 def certify_linear() -> Iterator[Line]:
+    """Yield the lines of both losses."""
+    for loss in (HARD, SOFT):
+        yield from certify_loss(loss)
+
+
+def certify_loss(loss: str) -> Iterator[Line]:
     """Yield the worst error of every part in every regime, over all shapes, in units of an ulp and of the terms that cancel."""
     worst: dict[tuple[str, str], tuple[float, str]] = {}
-    for name, h, w, b, labels in cases("float64"):
+    for name, h, w, b, target in cases("float64", loss):
         c = np.random.default_rng(1).uniform(0.5, 2, len(h))
-        (exact, terms), got = truth(h, w, b, labels, c), linear_cross_entropy(h, w, b, labels, cotangent=c)
-        for part in QUANTITIES:
+        (exact, terms), got = truth(h, w, b, target, c), linear_cross_entropy(h, w, b, target, cotangent=c)
+        for part in parts_of(loss):
             error = ulp_errors(getattr(got, part).ravel(), exact[part])
-            error = error if part == "value" else mixed_errors(error, exact[part], terms[part])
+            error = mixed_errors(error, exact[part], terms[part]) if part in terms else error
             if error.max() > worst.get((name, part), (-1.0, ""))[0]:
                 worst[name, part] = float(error.max()), f"{len(h)} rows, {len(w)} classes, {len(h[0])} features"
     rows = sum(count for count, _, _ in SHAPES)
     for (name, part), (size, witness) in worst.items():
-        yield Line(LOSS, name, QUANTITIES[part], rows, round(size, 3), witness)
+        yield Line(loss, name, QUANTITIES[part], rows, round(size, 3), witness)
