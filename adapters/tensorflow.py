@@ -606,6 +606,7 @@ def generalized_by_power(probabilities, labels, *, q=0.5):
 @implements(
     "linear_cross_entropy",
     api="tf.nn.sparse_softmax_cross_entropy_with_logits over tf.matmul",
+    semantics=Semantics(label_dtype="int32_int64"),
     grade=_QUOTIENT,
     documentation=_DOCS + "nn/sparse_softmax_cross_entropy_with_logits",
 )

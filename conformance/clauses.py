@@ -477,7 +477,14 @@ CLAUSES: tuple[Clause, ...] = (
     _of_parameters(64, "linear dropped rows", linear.whatever_they_hold, _under(_drops_rows), asked=_has_any(*DROPPING)),
     _of_parameters(65, "linear neutral options", linear.neutral, _neutral, asked=_has_any(*GIVEN)),
     _of_parameters(66, "linear edges", linear.edges, _table(tables.linear_edges)),
-    _of_parameters(67, "linear labels out of range", linear.labels_beyond, _table(tables.linear_labels), of_stand_ins=True),
+    _of_parameters(
+        67,
+        "linear labels out of range",
+        linear.labels_beyond,
+        _table(tables.linear_labels),
+        applies=_index,
+        of_stand_ins=True,
+    ),
     _of_parameters(68, "linear empty batch", linear.empty_batch, _table(tables.linear_empty)),
     _of_parameters(69, "linear interface", linear.interface, _few(SMALL)),
     Clause(
@@ -519,6 +526,31 @@ CLAUSES: tuple[Clause, ...] = (
         options.wrong_length,
         _few(SMALL),
         asked=_has_any("class_weight"),
+        in_one_dtype=True,
+    ),
+    _of_parameters(
+        80, "linear targets that do not sum to one", linear.unnormalised, _table(tables.linear_unnormalised), applies=_dense
+    ),
+    _of_parameters(81, "linear one-hot", linear.hard_is_one_hot, _in_one_shape, in_one_dtype=True),
+    _of_parameters(
+        82,
+        "linear label dtype and shape",
+        linear.label_kinds,
+        _few(SMALL),
+        applies=_index,
+        in_one_dtype=True,
+        of_target_dtypes=True,
+    ),
+    _of_parameters(
+        83, "linear target dtype", linear.target_dtypes, _few(SMALL), applies=_dense, in_one_dtype=True, of_target_dtypes=True
+    ),
+    _of_parameters(
+        84,
+        "linear soft targets beside an ignored label",
+        linear.beside_ignored,
+        _few(SMALL),
+        applies=_index,
+        asked=_has_any("ignore_index"),
         in_one_dtype=True,
     ),
 )

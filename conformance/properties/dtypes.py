@@ -1,5 +1,6 @@
 """Dtypes and shapes of targets: what labels and soft targets may come as."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +13,20 @@ LABEL_DTYPES = ("uint8", "int8", "int16", "int32", "int64")
 TARGET_DTYPES = ("float16", "float32", "float64")
 GRID = 16
 """Targets are multiples of 1/16: exact in every dtype."""
+Judge = Callable[[Trial, Batch, Answer, str], list[Judgement]]
+"""(trial, batch, answer, words) -> the judgements of an answer that should be the usual one; ``words`` say to what."""
 
 
-def label_dtypes(trial: Trial, batch: Batch) -> list[Judgement]:
+def as_usual(trial: Trial, batch: Batch, answer: Answer, words: str) -> list[Judgement]:
+    """Judge value and gradient of an answer."""
+    expected = trial.expect(batch)
+    return [
+        compare(batch, answer, quantity, *expected.of(quantity), name=f"{quantity} {words}")
+        for quantity in ("value", "gradient")
+    ]
+
+
+def label_dtypes(trial: Trial, batch: Batch, *, judge: Judge = as_usual) -> list[Judgement]:
     """Labels of every integer dtype give the same loss and gradient; the semantics says which dtypes are an error instead."""
     accepted = {
         "any": LABEL_DTYPES,
@@ -27,13 +39,13 @@ def label_dtypes(trial: Trial, batch: Batch) -> list[Judgement]:
     for dtype in LABEL_DTYPES:
         answer = trial.ask(replace(batch, target=batch.target.astype(dtype)))
         if dtype in accepted[trial.semantics.label_dtype]:
-            judgements += _as_usual(trial, batch, answer, f"for {dtype} labels")
+            judgements += judge(trial, batch, answer, f"for {dtype} labels")
         else:
             judgements.append(_error(batch, answer, f"value for {dtype} labels"))
     return judgements
 
 
-def label_column(trial: Trial, batch: Batch) -> list[Judgement]:
+def label_column(trial: Trial, batch: Batch, *, judge: Judge = as_usual) -> list[Judgement]:
     """Labels of shape (rows, 1) are an error; the semantics may say that they count as (rows,)."""
     answer = trial.ask(replace(batch, target=batch.target[:, None].copy()))
     if trial.semantics.label_column == "error":
@@ -46,10 +58,10 @@ def label_column(trial: Trial, batch: Batch) -> list[Judgement]:
         return [compare(batch, answer, "value", *expected.of("value"), name="value of a row and its own label")]
     if value is not None and value.shape == (batch.rows, 1):
         answer = replace(answer, outcome=replace(answer.outcome, value=value[:, 0]))
-    return _as_usual(trial, batch, answer, "for a column of labels")
+    return judge(trial, batch, answer, "for a column of labels")
 
 
-def target_dtypes(trial: Trial, batch: Batch) -> list[Judgement]:
+def target_dtypes(trial: Trial, batch: Batch, *, judge: Judge = as_usual) -> list[Judgement]:
     """Targets of another floating dtype than the prediction give the loss of their numbers; the semantics may say: an error."""
     exact = np.floor(batch.target.astype(np.float64) * GRID) / GRID
     if trial.loss.target == "soft":
@@ -59,18 +71,10 @@ def target_dtypes(trial: Trial, batch: Batch) -> list[Judgement]:
         answer = trial.ask(replace(batch, target=exact.astype(dtype)))
         if dtype == trial.dtype or trial.semantics.mixed_dtype == "value":
             as_given = replace(batch, target=exact.astype(batch.dtype))
-            judgements += _as_usual(trial, as_given, answer, f"for {dtype} targets")
+            judgements += judge(trial, as_given, answer, f"for {dtype} targets")
         else:
             judgements.append(_error(batch, answer, f"value for {dtype} targets"))
     return judgements
-
-
-def _as_usual(trial: Trial, batch: Batch, answer: Answer, words: str) -> list[Judgement]:
-    expected = trial.expect(batch)
-    return [
-        compare(batch, answer, quantity, *expected.of(quantity), name=f"{quantity} {words}")
-        for quantity in ("value", "gradient")
-    ]
 
 
 def _error(batch: Batch, answer: Answer, name: str) -> Judgement:

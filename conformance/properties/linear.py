@@ -1,4 +1,4 @@
-"""Hidden states: losses of the logits that a matrix and a bias make of them, and the gradients with respect to all three."""
+"""Hidden states: losses of the logits that a matrix and a bias make of them, and the gradients with respect to all of these."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 
 from conformance.cases import Batch, lay_out
 from conformance.judging import Judgement, compare, decide, refuse
-from conformance.properties.options import without_neutral
+from conformance.properties import accuracy, dtypes
+from conformance.properties.options import soft_beside_ignored, without_neutral
+from conformance.properties.relations import ONE_HOT_PAIRS
 from conformance.properties.special_values import labels_outside
 from conformance.trial import Answer, Trial, float64
 from reference.bounds import Bounds, additions, bound_ratio, error_bounds, reduced_bound
 from reference.evaluate import Evaluation, Upstream, evaluate
-from reference.losses import Grade
+from reference.losses import LOSSES, Grade
+from reference.options import PARAMETERS, one_hot_targets
 from reference.reductions import divisor, reduced
 from reference.semantics import Semantics
 
@@ -31,19 +34,22 @@ def losses(trial: Trial, batch: Batch) -> list[Judgement]:
 def gradients(trial: Trial, batch: Batch) -> list[Judgement]:
     """The gradients with respect to hidden states, matrix and bias are (p - t) W, (p - t)^T h and the sum of p - t.
 
-    So they are under an upstream gradient that differs from row to row.
+    That with respect to soft targets is -log p, if they have one. So they are under an upstream gradient that differs from row
+    to row.
     """
     generator = np.random.default_rng(3)
     factors = (generator.uniform(1, 4, batch.rows) * generator.choice([-1.0, 1.0], batch.rows)).astype(batch.dtype)
     plain, scaled = trial.ask(batch), trial.ask(batch, cotangent=factors)
+    constant = trial.loss.target == "soft" and trial.semantics.target_gradient == "none"
     return [
+        *(accuracy.target_gradient(trial, batch) if constant else []),
         *_slopes(trial, batch, plain, Upstream(np.ones(batch.rows)), ""),
         *_slopes(trial, batch, scaled, Upstream(factors.astype(np.float64)), " under an upstream gradient"),
     ]
 
 
 def reductions(trial: Trial, batch: Batch) -> list[Judgement]:
-    """Sum and mean are those of the losses, and so are the gradients with respect to hidden states, matrix and bias."""
+    """Sum and mean are those of the losses, and so are all gradients."""
     return [
         judgement
         for reduction in trial.binding.reductions
@@ -99,6 +105,11 @@ def edges(trial: Trial, batch: Batch) -> list[Judgement]:
     return [*losses(trial, batch), *gradients(trial, batch)]
 
 
+def unnormalised(trial: Trial, batch: Batch) -> list[Judgement]:
+    """Soft targets that do not sum to one weigh the loss by their sum T, and in gradients T p - t has the place of p - t."""
+    return edges(trial, batch)
+
+
 def labels_beyond(trial: Trial, batch: Batch) -> list[Judgement]:
     """A label that is no class is an error, or has the loss that the semantics names."""
     return labels_outside(trial, batch)[:1]
@@ -122,6 +133,7 @@ def interface(trial: Trial, batch: Batch) -> list[Judgement]:
     """Each gradient has the shape and the dtype of its array; the same call gives the same answer, and no input changes."""
     first, second = trial.ask(batch), trial.call(batch.prediction, batch.target, options=batch.options)
     shapes = {"value": (batch.rows,), "gradient": batch.prediction.shape}
+    shapes |= {"target gradient": batch.target.shape} if _has_target_gradient(trial, first) else {}
     shapes |= {name: array.shape for name, array in first.call.parameters.items()}
     judgements = []
     for quantity, shape in shapes.items():
@@ -147,41 +159,153 @@ def _same_twice(batch: Batch, one: NDArray | None, second: Answer, quantity: str
     return decide(not differing.size, batch, second, name, *entries)
 
 
+def hard_is_one_hot(trial: Trial, batch: Batch) -> list[Judgement]:
+    """A label and its one-hot vector give the same loss and the same gradients, with and without the options that both take.
+
+    So they do under each reduction that both have; but for a mean under class weights, which may be divided by another number
+    for labels than for soft targets.
+    """
+    other_loss = ONE_HOT_PAIRS[trial.binding.loss]
+    other = next((b for b in trial.siblings if b.loss == other_loss and b.api == trial.binding.api), None)
+    given = set(batch.options.given) - set(trial.loss.parameters)
+    taken = given <= set(LOSSES[other_loss].options) if other is None else other.takes(batch.options.given)
+    if not (taken and trial.binding.takes(batch.options.given)):
+        return []
+    hard, twin = (_at_labels(batch, loss) for loss in (batch.loss, other_loss))
+    there = None if other is None else replace(trial, binding=other, grade=other.grade)
+    return [
+        judged
+        for reduction in trial.binding.reductions
+        if (other is None or reduction in other.reductions) and not (reduction == "mean" and "class_weight" in given)
+        for judged in _same_at_labels(trial, hard, there, twin, reduction)
+    ]
+
+
+def _at_labels(batch: Batch, loss: str) -> Batch:
+    """Return a batch with its labels for targets, as they are or one-hot."""
+    labels = batch.labels.astype(np.int64)
+    target = labels
+    if LOSSES[loss].target != "index":
+        target = one_hot_targets(labels, len(batch.options.given["linear_weight"])).astype(batch.dtype)
+    return replace(batch, id=f"hard {batch.id.removeprefix('hard ')}", loss=loss, target=lay_out(target, "rowwise"))
+
+
+def _same_at_labels(trial: Trial, hard: Batch, there: Trial | None, twin: Batch, reduction: str) -> list[Judgement]:
+    """Judge an answer against that of another binding at the same labels, or else against what is expected there.
+
+    Two answers may err by their bounds together.
+    """
+    cotangent = None if reduction == "none" else np.asarray(UPSTREAM, hard.dtype)
+    answer = trial.ask(hard, reduction=reduction, cotangent=cotangent)
+    expected = _expected(trial, hard, answer, reduction)
+    other = None if there is None else there.ask(twin, reduction=reduction, cotangent=cotangent)
+    expected_there = _expected(there or trial, twin, other or answer, reduction)
+    judgements = []
+    for quantity in [quantity for quantity in expected if quantity in expected_there]:
+        (_, bound), (truth, other_bound) = expected[quantity], expected_there[quantity]
+        name = f"{_name(quantity)} under {reduction}"
+        if other is None:
+            judgements.append(_judged(hard, answer, quantity, truth, bound, name))
+        elif trouble := other.trouble(quantity, truth.shape):
+            judgements.append(refuse(hard, other, name, trouble, "the same answer"))
+        else:
+            judgements.append(_judged(hard, answer, quantity, float64(other.array(quantity)), bound + other_bound, name))
+    return judgements
+
+
+def label_kinds(trial: Trial, batch: Batch) -> list[Judgement]:
+    """Labels of every integer dtype give the same loss and gradients, and labels of shape (rows, 1) are an error.
+
+    The semantics says which dtypes are an error instead, or that a column of labels counts as (rows,).
+    """
+    return [
+        *dtypes.label_dtypes(trial, batch, judge=as_usual),
+        *dtypes.label_column(trial, batch, judge=as_usual),
+    ]
+
+
+def target_dtypes(trial: Trial, batch: Batch) -> list[Judgement]:
+    """Soft targets of another floating dtype give the loss and gradients of their numbers; the semantics may say: an error."""
+    return dtypes.target_dtypes(trial, batch, judge=as_usual)
+
+
+def beside_ignored(trial: Trial, batch: Batch) -> list[Judgement]:
+    """Soft targets name no label to ignore: with one that is ignored they are an error, or as they are without it."""
+    return soft_beside_ignored(trial, batch, judge=as_usual)
+
+
+def as_usual(trial: Trial, batch: Batch, answer: Answer, words: str) -> list[Judgement]:
+    """Judge value and all gradients of an answer."""
+    value = compare(batch, answer, "value", *trial.expect(batch).of("value"), name=f"value {words}")
+    return [value, *_slopes(trial, batch, answer, Upstream(np.ones(batch.rows)), f" {words}")]
+
+
 def _name(quantity: str) -> str:
-    return quantity if quantity in ("value", "gradient") else f"gradient of {quantity}"
+    return f"gradient of {quantity}" if quantity in PARAMETERS else quantity
 
 
 def _reduced(trial: Trial, batch: Batch, reduction: str) -> list[Judgement]:
     """Judge a reduced loss, and its gradients under an upstream gradient."""
+    answer = trial.ask(batch, reduction=reduction, cotangent=np.asarray(UPSTREAM, batch.dtype))
+    return [
+        _judged(batch, answer, quantity, truth, bound, f"{_name(quantity)} under {reduction}")
+        for quantity, (truth, bound) in _expected(trial, batch, answer, reduction).items()
+    ]
+
+
+Sides = dict[str, tuple[NDArray, NDArray]]
+"""Truth and bound of what an answer holds, by quantity or parameter."""
+
+
+def _expected(trial: Trial, batch: Batch, answer: Answer, reduction: str) -> Sides:
+    """Return what is expected of an answer: a loss reduced under `UPSTREAM`, or losses; with all its gradients."""
     expected = trial.expect(batch)
     truth, precision = expected.truth, trial.outer_precision
+    if reduction == "none":
+        return {"value": expected.of("value"), **_slopes_of(trial, batch, answer, Upstream(np.ones(batch.rows)))}
     value, factor = reduced(truth, reduction, trial.semantics)
     by = divisor(truth, reduction, trial.semantics)
-    cotangent = np.asarray(UPSTREAM, batch.dtype)
-    answer = trial.ask(batch, reduction=reduction, cotangent=cotangent)
     bound = reduced_bound(
         truth.value, expected.bounds, reduction=reduction, precision=precision, divisor=by, weight=truth.weight
     )
-    judged = compare(batch, answer, "value", np.asarray(value), np.asarray(bound), name=f"value under {reduction}")
+    whole: Sides = {"value": (np.asarray(value), np.asarray(bound))}
     if by == 0 and np.isnan(value):
-        return [judged]  # whether the gradient of a NaN loss is NaN is nobody's contract
+        return whole  # whether the gradient of a NaN loss is NaN is nobody's contract
     upstream = Upstream(np.full(batch.rows, UPSTREAM * factor), 1 + additions(truth.weight, precision))
-    return [judged, *_slopes(trial, batch, answer, upstream, f" under {reduction}")]
+    return {**whole, **_slopes_of(trial, batch, answer, upstream)}
 
 
 def _slopes(trial: Trial, batch: Batch, answer: Answer, upstream: Upstream, under: str) -> list[Judgement]:
-    """Judge the gradients with respect to hidden states and to each parameter."""
+    """Judge the gradients with respect to hidden states, soft targets and each parameter."""
+    return [
+        _judged(batch, answer, quantity, truth, bound, f"{_name(quantity)}{under}")
+        for quantity, (truth, bound) in _slopes_of(trial, batch, answer, upstream).items()
+    ]
+
+
+def _slopes_of(trial: Trial, batch: Batch, answer: Answer, upstream: Upstream) -> Sides:
+    """Return what is expected of the gradients of an answer."""
     how = batch, trial.semantics, trial.precision, upstream.rows.tobytes(), upstream.roundings
     truth, bounds = _truth(*how), _bounds(trial.grade, *how)
-    judgements = [compare(batch, answer, "gradient", truth.gradient, bounds.gradient, name=f"gradient{under}")]
+    slopes: Sides = {"gradient": (truth.gradient, bounds.gradient)}
+    if truth.target_gradient is not None and bounds.target_gradient is not None and _has_target_gradient(trial, answer):
+        slopes["target gradient"] = truth.target_gradient, bounds.target_gradient
     for name in answer.call.parameters:
         field = name.removeprefix("linear_")
-        judgements.append(
-            _one_for_all(
-                batch, answer, name, getattr(truth.linear, field), getattr(bounds.linear, field), f"gradient of {name}{under}"
-            )
-        )
-    return judgements
+        slopes[name] = getattr(truth.linear, field), getattr(bounds.linear, field)
+    return slopes
+
+
+def _has_target_gradient(trial: Trial, answer: Answer) -> bool:
+    """Tell whether a call owes a gradient with respect to its targets; one of another dtype would be rounded to that."""
+    return answer.call.target.dtype == answer.call.prediction.dtype and trial.semantics.target_gradient != "none"
+
+
+def _judged(batch: Batch, answer: Answer, quantity: str, truth: NDArray, bound: NDArray, name: str) -> Judgement:
+    """Judge a quantity row by row, the gradient of a parameter as a whole."""
+    if quantity in PARAMETERS:
+        return _one_for_all(batch, answer, quantity, truth, bound, name)
+    return compare(batch, answer, quantity, truth, bound, name=name)
 
 
 @lru_cache(maxsize=1024)

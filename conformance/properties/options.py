@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from conformance.cases import Batch, lay_out
 from conformance.judging import Judgement, agree, compare, decide
+from conformance.properties.dtypes import Judge, as_usual
 from conformance.properties.relations import ONE_HOT_PAIRS, both_agree, with_arrays
 from conformance.settings import SETTINGS
 from conformance.tables import table
 from conformance.trial import Answer, Trial, float64
 from reference.bounds import reduced_bound, reduced_gradient_bound
 from reference.losses import LOSSES
-from reference.options import NONE, Options, one_hot_targets
+from reference.options import Options, one_hot_targets
 from reference.reductions import divisor, reduced
 
 UNUSED_LABEL = -100
@@ -148,27 +149,25 @@ def hard_is_one_hot(trial: Trial, batch: Batch) -> list[Judgement]:
     ]
 
 
-def soft_beside_ignored(trial: Trial, batch: Batch) -> list[Judgement]:
+def soft_beside_ignored(trial: Trial, batch: Batch, *, judge: Judge = as_usual) -> list[Judgement]:
     """Soft targets name no label to ignore: with one that is ignored they are an error, or as they are without it."""
-    classes = batch.prediction.shape[-1]
+    classes = classes_in(trial, batch)
     soft = ((3 * one_hot_targets(batch.labels, classes) + 1 / classes) / 4).astype(batch.dtype)
-    dense = table(ONE_HOT_PAIRS[trial.binding.loss], trial.dtype, f"soft {batch.id}", batch.prediction, soft, batch.regimes)
-    dense = replace(dense, labels=batch.labels)
-    expected, judgements = trial.expect(dense), []
+    case, loss = f"soft {batch.id.removeprefix('soft ')}", ONE_HOT_PAIRS[trial.binding.loss]
+    dense = replace(batch, id=case, loss=loss, target=lay_out(soft, "rowwise"))
+    judgements = []
     for index in (UNUSED_LABEL, 0):
-        answer, name = trial.call(dense.prediction, dense.target, options=replace(NONE, ignore_index=index)), f"beside {index}"
+        answer = trial.call(dense.prediction, dense.target, options=replace(batch.options, ignore_index=index))
         if answer.outcome.error:
-            judgements.append(decide(True, dense, answer, f"value {name}", answer.outcome.error, "an error"))
-            continue
-        for quantity in ("value", "gradient"):
-            judgements.append(compare(dense, answer, quantity, *expected.of(quantity), name=f"{quantity} {name}"))
+            judgements.append(decide(True, dense, answer, f"value beside {index}", answer.outcome.error, "an error"))
+        else:
+            judgements += judge(trial, dense, answer, f"beside {index}")
     return judgements
 
 
 def wrong_length(trial: Trial, batch: Batch, *, names: Sequence[str] = ()) -> list[Judgement]:
     """Weights of the wrong length are an error."""
-    rows, given = batch.rows, batch.options.given
-    classes = len(given["linear_weight"]) if trial.loss.parameters else batch.prediction.shape[-1]
+    rows, classes = batch.rows, classes_in(trial, batch)
     lengths = {"class_weight": classes, "pos_weight": classes, "sample_weight": rows, "mask": rows}
     judgements = []
     for name in names or sorted(set(lengths) & set(trial.binding.options)):
@@ -179,6 +178,11 @@ def wrong_length(trial: Trial, batch: Batch, *, names: Sequence[str] = ()) -> li
         got = error or float64(answer.outcome.value)
         judgements.append(decide(bool(error), batch, answer, f"value for {name} with one too many", got, "an error"))
     return judgements
+
+
+def classes_in(trial: Trial, batch: Batch) -> int:
+    """Return the number of classes: of hidden states that of their logits."""
+    return len(batch.options.given["linear_weight"]) if trial.loss.parameters else batch.prediction.shape[-1]
 
 
 def class_axis(trial: Trial, batch: Batch, *, axes: Sequence[int] = (), reductions: Sequence[str] = ()) -> list[Judgement]:

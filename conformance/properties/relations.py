@@ -20,6 +20,8 @@ ONE_HOT_PAIRS = {
     "sparse_softmax_cross_entropy_with_logits": "softmax_cross_entropy_with_logits",
     "categorical_cross_entropy": "sparse_categorical_cross_entropy",
     "sparse_categorical_cross_entropy": "categorical_cross_entropy",
+    "linear_cross_entropy_with_soft_targets": "linear_cross_entropy",
+    "linear_cross_entropy": "linear_cross_entropy_with_soft_targets",
 }
 """The losses that are one where the targets are hard."""
 
