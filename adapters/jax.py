@@ -557,3 +557,13 @@ def generalized_by_power(probabilities, labels, *, q=0.5):
 def integer_labels_of_product(hidden, labels, *, linear_weight, linear_bias=0.0):
     logits = hidden @ linear_weight.T + linear_bias
     return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+@implements(
+    "linear_cross_entropy_with_soft_targets",
+    api="optax.losses.softmax_cross_entropy over @",
+    documentation=OPTAX_LOSSES,
+)
+def soft_targets_of_product(hidden, targets, *, linear_weight, linear_bias=0.0):
+    logits = hidden @ linear_weight.T + linear_bias
+    return optax.losses.softmax_cross_entropy(logits, targets)

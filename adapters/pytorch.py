@@ -590,12 +590,12 @@ def linear_cross_entropy_loss(
 @implements(
     "linear_cross_entropy",
     api="torch.nn.functional.linear_cross_entropy(options=torch.nn.LinearCrossEntropyOptions())",
-    options=("reduction", "class_weight", "ignore_index"),
+    options=("reduction", "class_weight", "ignore_index", "label_smoothing"),
     grade=Grade("plain", "apart"),
     documentation=_DOCS + "LinearCrossEntropyOptions.html",
 )
 def linear_cross_entropy_in_chunks(
-    hidden, labels, *, linear_weight, linear_bias=None, reduction, class_weight=None, ignore_index=-100
+    hidden, labels, *, linear_weight, linear_bias=None, reduction, class_weight=None, ignore_index=-100, label_smoothing=0.0
 ):
     return F.linear_cross_entropy(
         hidden,
@@ -605,6 +605,7 @@ def linear_cross_entropy_in_chunks(
         weight=class_weight,
         reduction=reduction,
         ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
         options=nn.LinearCrossEntropyOptions(),
     )
 
@@ -612,12 +613,12 @@ def linear_cross_entropy_in_chunks(
 @implements(
     "linear_cross_entropy",
     api="torch.nn.functional.linear_cross_entropy(options=torch.nn.LinearCrossEntropyOptions(batch_chunk_size=5))",
-    options=("reduction", "class_weight", "ignore_index"),
+    options=("reduction", "class_weight", "ignore_index", "label_smoothing"),
     grade=Grade("plain", "apart"),
     documentation=_DOCS + "LinearCrossEntropyOptions.html",
 )
 def linear_cross_entropy_in_chunks_of_five(
-    hidden, labels, *, linear_weight, linear_bias=None, reduction, class_weight=None, ignore_index=-100
+    hidden, labels, *, linear_weight, linear_bias=None, reduction, class_weight=None, ignore_index=-100, label_smoothing=0.0
 ):
     return F.linear_cross_entropy(
         hidden,
@@ -627,6 +628,7 @@ def linear_cross_entropy_in_chunks_of_five(
         weight=class_weight,
         reduction=reduction,
         ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
         options=nn.LinearCrossEntropyOptions(batch_chunk_size=5, acc_policy="accurate"),
     )
 
@@ -645,6 +647,91 @@ def cross_entropy_of_linear(
         labels,
         weight=class_weight,
         ignore_index=ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+
+
+@implements(
+    "linear_cross_entropy_with_soft_targets",
+    api="torch.nn.functional.linear_cross_entropy",
+    options=("reduction", "class_weight", "label_smoothing"),
+    documentation=_DOCS + "functional.linear_cross_entropy.html",
+)
+def linear_cross_entropy_with_probabilities(
+    hidden, targets, *, linear_weight, linear_bias=None, reduction, class_weight=None, label_smoothing=0.0
+):
+    return F.linear_cross_entropy(
+        hidden,
+        linear_weight,
+        targets,
+        linear_bias=linear_bias,
+        weight=class_weight,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+
+
+@implements(
+    "linear_cross_entropy_with_soft_targets",
+    api="torch.nn.LinearCrossEntropyLoss",
+    options=("reduction", "class_weight", "label_smoothing"),
+    documentation=_DOCS + "LinearCrossEntropyLoss.html",
+)
+def linear_cross_entropy_loss_with_probabilities(
+    hidden, targets, *, linear_weight, linear_bias=None, reduction, class_weight=None, label_smoothing=0.0
+):
+    loss = nn.LinearCrossEntropyLoss(
+        hidden.shape[-1],
+        len(linear_weight),
+        bias=linear_bias is not None,
+        dtype=hidden.dtype,
+        weight=class_weight,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+    learnt = {"linear.weight": linear_weight}
+    if linear_bias is not None:
+        learnt["linear.bias"] = linear_bias
+    return torch.func.functional_call(loss, learnt, (hidden, targets))
+
+
+@implements(
+    "linear_cross_entropy_with_soft_targets",
+    api="torch.nn.functional.linear_cross_entropy(options=torch.nn.LinearCrossEntropyOptions())",
+    options=("reduction", "class_weight", "label_smoothing"),
+    documentation=_DOCS + "LinearCrossEntropyOptions.html",
+)
+def linear_cross_entropy_with_probabilities_in_chunks(
+    hidden, targets, *, linear_weight, linear_bias=None, reduction, class_weight=None, label_smoothing=0.0
+):
+    # Probabilities, as smoothed labels, are no configuration that is computed in chunks: the page says that it then warns, and
+    # computes them as without options.
+    return F.linear_cross_entropy(
+        hidden,
+        linear_weight,
+        targets,
+        linear_bias=linear_bias,
+        weight=class_weight,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+        options=nn.LinearCrossEntropyOptions(),
+    )
+
+
+@implements(
+    "linear_cross_entropy_with_soft_targets",
+    api="torch.nn.functional.cross_entropy over torch.nn.functional.linear",
+    options=("reduction", "class_weight", "label_smoothing"),
+    documentation=_DOCS + "functional.linear.html",
+)
+def cross_entropy_of_linear_with_probabilities(
+    hidden, targets, *, linear_weight, linear_bias=None, reduction, class_weight=None, label_smoothing=0.0
+):
+    return F.cross_entropy(
+        F.linear(hidden, linear_weight, linear_bias),
+        targets,
+        weight=class_weight,
         reduction=reduction,
         label_smoothing=label_smoothing,
     )

@@ -613,3 +613,15 @@ def generalized_by_power(probabilities, labels, *, q=0.5):
 def sparse_softmax_cross_entropy_of_matmul(hidden, labels, *, linear_weight, linear_bias=0.0):
     logits = tf.matmul(hidden, linear_weight, transpose_b=True) + linear_bias
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+@implements(
+    "linear_cross_entropy_with_soft_targets",
+    api="tf.nn.softmax_cross_entropy_with_logits over tf.matmul",
+    semantics=_ANY_TARGET_SUM,
+    grade=_QUOTIENT,
+    documentation=_DOCS + "nn/softmax_cross_entropy_with_logits",
+)
+def softmax_cross_entropy_of_matmul(hidden, targets, *, linear_weight, linear_bias=0.0):
+    logits = tf.matmul(hidden, linear_weight, transpose_b=True) + linear_bias
+    return tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
