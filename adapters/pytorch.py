@@ -597,6 +597,7 @@ def linear_cross_entropy_loss(
 def linear_cross_entropy_in_chunks(
     hidden, labels, *, linear_weight, linear_bias=None, reduction, class_weight=None, ignore_index=-100, label_smoothing=0.0
 ):
+    # Smoothed labels are not computed in chunks: the page says that it warns, and computes them as without options.
     return F.linear_cross_entropy(
         hidden,
         linear_weight,
@@ -705,8 +706,7 @@ def linear_cross_entropy_loss_with_probabilities(
 def linear_cross_entropy_with_probabilities_in_chunks(
     hidden, targets, *, linear_weight, linear_bias=None, reduction, class_weight=None, label_smoothing=0.0
 ):
-    # Probabilities, as smoothed labels, are no configuration that is computed in chunks: the page says that it then warns, and
-    # computes them as without options.
+    # Probabilities are not computed in chunks: the page says that it warns, and computes them as without options.
     return F.linear_cross_entropy(
         hidden,
         linear_weight,
