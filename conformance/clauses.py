@@ -210,6 +210,41 @@ def _neutral(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
     return [*_under(_is_neutral)(loss, dtype, profile), *(fill(case, dtype) for case in pairs)]
 
 
+def _each_alone(*more: str) -> Inputs:
+    """Return the cases in which one option is given: in its first setting, or in one of those that are named."""
+    wanted = {settings_of(option)[0].id for option in GIVEN} | set(more)
+    return _under(lambda case: not _is_pair(case) and set(case.settings) <= wanted)
+
+
+def _labels_under_options(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    """Return the cases of each option, with labels to ignore that an unsigned dtype has too, and one to lay on an axis."""
+    cases = _each_alone("ignore_index=0", "ignore_index=255")(loss, dtype, profile)
+    wrap = tables.labels_that_wrap(loss, dtype)
+    asked = [batch for batch in wrap if profile.asks(dtype, batch.prediction.shape)]
+    return [*cases, *asked, *_to_lay_on_axis(loss, dtype, profile)]
+
+
+def _targets_under_options(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    return [*_each_alone()(loss, dtype, profile), *_to_lay_on_axis(loss, dtype, profile)]
+
+
+def _to_lay_on_axis(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    return _spatial(loss, dtype, profile) if loss.has_classes else []
+
+
+def _weighted(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    return [batch for batch in _each_alone()(loss, dtype, profile) if set(batch.options.given) & set(dtypes.WEIGHTS)]
+
+
+def _plain_and_each_alone(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    """Return an ordinary batch, and those under one option if the loss has labels, which may come in a column.
+
+    Where each is a model to compile the ordinary one alone: what Keras makes of options shows on its other backends.
+    """
+    beside = _each_alone()(loss, dtype, profile) if _index(loss) and dtype not in profile.sparing else []
+    return [*_ordinary(loss, dtype, profile), *beside]
+
+
 def _is_pair(case: Case) -> bool:
     return len(case.settings) > 1
 
@@ -263,6 +298,16 @@ def _alike(ask: Callable[..., list[Judgement]]) -> Callable[[Judgement], Propert
         numbers = judgement.call.numbers
         axes = {"axes": (numbers["class_axis"],)} if "class_axis" in numbers else {}
         return partial(ask, reductions=(judgement.call.reduction,), **axes)
+
+    return narrowed
+
+
+def _as_called(ask: Callable[..., list[Judgement]]) -> Callable[[Judgement], Property]:
+    """Return what asks a property for the reduction of a judgement alone, and for the dtype of its target."""
+
+    def narrowed(judgement: Judgement) -> Property:
+        call = judgement.call
+        return partial(ask, reductions=(call.reduction,), dtypes=(call.target.dtype.name,))
 
     return narrowed
 
@@ -551,6 +596,58 @@ CLAUSES: tuple[Clause, ...] = (
         _few(SMALL),
         applies=_index,
         asked=_has_any("ignore_index"),
+        in_one_dtype=True,
+    ),
+    Clause(
+        85,
+        "label dtype under options",
+        dtypes.labels_under_options,
+        _labels_under_options,
+        applies=_index,
+        asked=_has_any(*GIVEN, "class_axis"),
+        in_one_dtype=True,
+        of_target_dtypes=True,
+        reduce=_as_called(dtypes.labels_under_options),
+    ),
+    Clause(
+        86,
+        "label shape under options",
+        dtypes.column_under_options,
+        _each_alone(),
+        applies=_index,
+        asked=_has_any(*GIVEN),
+        in_one_dtype=True,
+        of_target_dtypes=True,
+        reduce=_alike(dtypes.column_under_options),
+    ),
+    Clause(
+        87,
+        "target dtype under options",
+        dtypes.targets_under_options,
+        _targets_under_options,
+        applies=_dense,
+        asked=_has_any(*GIVEN, "class_axis"),
+        in_one_dtype=True,
+        of_target_dtypes=True,
+        reduce=_as_called(dtypes.targets_under_options),
+    ),
+    Clause(
+        88,
+        "weight dtype",
+        dtypes.weight_dtypes,
+        _weighted,
+        asked=_has_any(*dtypes.WEIGHTS),
+        in_one_dtype=True,
+        of_target_dtypes=True,
+        reduce=_alike(dtypes.weight_dtypes),
+    ),
+    Clause(
+        89,
+        "targets of means",
+        dtypes.targets_of_means,
+        _plain_and_each_alone,
+        asked=lambda binding: _is_reduced(binding) and not binding.textbook,
+        of_reduced=True,
         in_one_dtype=True,
     ),
 )

@@ -151,6 +151,22 @@ def labels_outside(spec: Loss, dtype: str, label: int) -> list[Batch]:
     return [small(spec, dtype, f"label-{label}", [(f"label {label}", [0.1, 0.1, 0.8], label)])]
 
 
+def labels_that_wrap(spec: Loss, dtype: str) -> list[Batch]:
+    """Return labels that are equal to one that is ignored modulo 256 alone: a conversion to eight bits takes them for it."""
+    if "ignore_index" not in spec.options:
+        return []
+    labels, classes = np.array([156, 255, 3]), 257
+    row = np.arange(classes) % 3 - 1.0 if spec.prediction == "logit" else np.full(classes, 1 / classes)
+    prediction = np.tile(np.log(row) if spec.prediction == "log-probability" else row, (len(labels), 1))
+    return [
+        replace(
+            table(spec.name, dtype, f"ignored-{index}", prediction, labels, f"ignore_index={index} of 257 classes"),
+            options=Options(ignore_index=index),
+        )
+        for index in (-100, -1)
+    ]
+
+
 def unnormalised(spec: Loss, dtype: str) -> list[Batch]:
     """Return targets that sum to 2, to 1/2 and to 0."""
     x = [0.5, -1.0, 2.0] if spec.prediction == "logit" else [0.25, 0.25, 0.5]

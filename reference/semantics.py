@@ -46,6 +46,7 @@ class Semantics:
     label_column: str = "error"
     class_axis: str = "any"
     mixed_dtype: str = "value"
+    weight_dtype: str = "value"
     loss_shape: str = "element"
     computation_dtype: str = "input"
 
@@ -231,6 +232,11 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
     ChoicePoint(
         "mixed_dtype",
         "What are targets of another floating dtype than the prediction?",
+        {"value": "the numbers that they hold", "error": "an error"},
+    ),
+    ChoicePoint(
+        "weight_dtype",
+        "What are weights of another floating dtype than the prediction?",
         {"value": "the numbers that they hold", "error": "an error"},
     ),
     ChoicePoint(

@@ -206,7 +206,7 @@ def class_axis(trial: Trial, batch: Batch, *, axes: Sequence[int] = (), reductio
 
 def _losses_over_axis(trial: Trial, batch: Batch, axis: int) -> list[Judgement]:
     """Judge losses and gradients, brought into the order of the rows."""
-    rows, expected = _ask_over_axis(trial, batch, axis, "none"), trial.expect(batch)
+    rows, expected = ask_over_axis(trial, batch, axis, "none"), trial.expect(batch)
     return [
         compare(batch, rows, quantity, *expected.of(quantity), name=f"{quantity} over axis {axis}")
         for quantity in ("value", "gradient")
@@ -215,7 +215,7 @@ def _losses_over_axis(trial: Trial, batch: Batch, axis: int) -> list[Judgement]:
 
 def _reduced_over_axis(trial: Trial, batch: Batch, axis: int, reduction: str) -> list[Judgement]:
     """Judge a reduced loss with the classes on an axis, and its gradient where it has one: they are those of the rows."""
-    answer, under = _ask_over_axis(trial, batch, axis, reduction), f"under {reduction} over axis {axis}"
+    answer, under = ask_over_axis(trial, batch, axis, reduction), f"under {reduction} over axis {axis}"
     value, bound, gradient, slack = expect_reduced(trial, batch, reduction)
     judged = [compare(batch, answer, "value", value, bound, name=f"value {under}")]
     if has_gradient(trial, answer) and not np.isnan(value):
@@ -223,7 +223,7 @@ def _reduced_over_axis(trial: Trial, batch: Batch, axis: int, reduction: str) ->
     return judged
 
 
-def _ask_over_axis(trial: Trial, batch: Batch, axis: int, reduction: str) -> Answer:
+def ask_over_axis(trial: Trial, batch: Batch, axis: int, reduction: str) -> Answer:
     """Return the answer with the classes on an axis, its arrays in the order of the rows."""
     moved = on_axis(batch, axis)
     answer = trial.ask(moved, reduction=reduction, class_axis=axis)

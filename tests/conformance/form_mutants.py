@@ -176,6 +176,34 @@ def reads_masked_labels(logits, labels, **given):
     return sparse_loss(logits, labels, "mean", given)
 
 
+@sparse_mean(api="mutant: metric of a column of labels and every row")
+def column_meets_every_row(logits, labels, **given):
+    """A column of labels is no error: the mean is that of the losses of each row at each label."""
+    if labels.ndim == 1:
+        return sparse_loss(logits, labels, "mean", given)
+    return torch.stack([sparse_loss(logits, label.expand(len(logits)), "mean", given) for label in labels]).mean()
+
+
+@sparse_mean(api="mutant: metric that takes a column of labels beside weights")
+def column_beside_weights(logits, labels, **given):
+    """A column of labels is an error, but beside sample weights, where it is flattened."""
+    return sparse_loss(logits, labels.flatten() if "sample_weight" in given else labels, "mean", given)
+
+
+@sparse_mean(api="mutant: metric that counts labels of int32 from one")
+def int32_from_one(logits, labels, **given):
+    """Labels of int32 are taken for those of another library."""
+    labels = (labels - 1) % logits.shape[-1] if labels.dtype == torch.int32 else labels
+    return sparse_loss(logits, labels, "mean", given)
+
+
+@softmax_mean(api="mutant: mean accumulated in the dtype of the targets")
+def mean_in_target_dtype(logits, targets, **given):
+    """The mean is rounded to the dtype of the targets, and the gradient is right."""
+    loss = softmax_loss(logits, targets, "mean", given)
+    return with_gradient(loss, loss.detach(), loss.detach().to(targets.dtype).to(loss.dtype), torch.ones_like(loss))
+
+
 @sigmoid_mean(api="mutant: mean over the rows of sums")
 def mean_of_row_sums(logits, targets, **given):
     """The outcomes of a row are summed, and the sums averaged."""

@@ -661,6 +661,126 @@ def computed_in_target_dtype(logits, targets, *, reduction, **given):
     return with_gradient(loss, loss.detach(), rounded, torch.ones_like(loss)) if targets.dtype != logits.dtype else loss
 
 
+@sparse(api="mutant: the ignored label in the dtype of the labels")
+def ignored_in_label_dtype(logits, labels, *, reduction, **given):
+    """The label to ignore becomes a number of eight bits where the labels are such: -100 is 156."""
+    if "ignore_index" in given:
+        given["ignore_index"] = int(torch.tensor(given["ignore_index"]).to(labels.dtype))
+    return sparse_loss(logits, labels, reduction, given)
+
+
+@sparse(api="mutant: labels of uint8 beside a label to ignore")
+def uint8_ignored_as_sign(logits, labels, *, reduction, **given):
+    """Labels of eight bits are read with a sign where there is one to ignore: 255 is -1, and no class."""
+    if labels.dtype == torch.uint8 and "ignore_index" in given:
+        labels = labels.to(torch.int8)
+    return sparse_loss(logits, labels, reduction, given)
+
+
+@sparse(api="mutant: class weights lost for labels of int32")
+def int32_unweighted(logits, labels, *, reduction, **given):
+    """Labels of int32 take a way that knows no class weights."""
+    if labels.dtype == torch.int32:
+        given.pop("class_weight", None)
+    return sparse_loss(logits, labels, reduction, given)
+
+
+@sparse(api="mutant: the weighted mean of labels of int16 divides by the rows")
+def int16_mean_of_rows(logits, labels, *, reduction, **given):
+    """The losses of labels of int16 are right, and their mean forgets that they are weighted."""
+    rows = replace(SOUND, divide=lambda losses, labels, kept, given: kept.sum())
+    return sparse_loss(logits, labels, reduction, given, rows if labels.dtype == torch.int16 and len(given) else SOUND)
+
+
+@sparse_with_axis(api="mutant: labels of int32 on an axis in the order of memory")
+def int32_unmoved(logits, labels, *, reduction, class_axis=-1, **given):
+    """With labels of int32 predictions are reshaped to rows of classes without a transposition."""
+
+    def unmoved(logits, labels, class_axis):
+        return logits.reshape(-1, logits.shape[class_axis]), labels.reshape(-1)
+
+    flatten = unmoved if labels.dtype == torch.int32 else classes_last
+    return over_axis(sparse_loss, logits, labels, reduction, class_axis, given, flatten)
+
+
+@sparse(api="mutant: a column of labels beside a mask meets every row")
+def masked_column(logits, labels, *, reduction, **given):
+    """Beside a mask a column of labels is no error: the losses of each row and each label."""
+    if "mask" not in given or labels.ndim == 1:
+        return sparse_loss(logits, labels, reduction, given)
+    losses = torch.stack([sparse_loss(logits, label.expand(len(logits)), "none", given) for label in labels])
+    return losses if reduction == "none" else getattr(losses, reduction)()
+
+
+@sparse(api="mutant: a column of labels is taken under the mean alone")
+def column_under_mean(logits, labels, *, reduction, **given):
+    """Beside weights a column of labels is an error, but for the mean: its rows are then weighted by the first weight."""
+    if reduction != "mean" or labels.ndim == 1 or "sample_weight" not in given:
+        return sparse_loss(logits, labels, reduction, given)
+    return sparse_loss(logits, labels[:, 0], "none", given).mean() * given["sample_weight"][0]
+
+
+@softmax(api="mutant: smoothed in the dtype of the targets")
+def smoothed_in_target_dtype(logits, targets, *, reduction, **given):
+    """Targets of float16 are smoothed as they are, and rounded again by that."""
+
+    def smooth(t, there, e):
+        narrow = smoothed(t.to(dtype), there, e)
+        return narrow.to(t.dtype)
+
+    dtype = targets.dtype
+    return softmax_loss(logits, targets, reduction, given, smoothing(smooth))
+
+
+@softmax(api="mutant: the weighted mean in the dtype of the targets")
+def mean_in_target_dtype(logits, targets, *, reduction, **given):
+    """A mean under sample weights is rounded to the dtype of the targets, and its gradient is right."""
+    loss = softmax_loss(logits, targets, reduction, given)
+    if reduction != "mean" or "sample_weight" not in given:
+        return loss
+    return with_gradient(loss, loss.detach(), loss.detach().to(targets.dtype).to(loss.dtype), torch.ones_like(loss))
+
+
+@softmax(api="mutant: class weights lost for targets of float64")
+def float64_unweighted(logits, targets, *, reduction, **given):
+    """Targets that are converted first are not weighted by class."""
+    if targets.dtype != logits.dtype and targets.dtype == torch.float64:
+        given.pop("class_weight", None)
+    return softmax_loss(logits, targets, reduction, given)
+
+
+@softmax(api="mutant: absent classes are back for targets of float16")
+def float16_where(logits, targets, *, reduction, **given):
+    """Targets of float16 take a way that knows no absent classes."""
+    if targets.dtype == torch.float16:
+        given.pop("where", None)
+    return softmax_loss(logits, targets, reduction, given)
+
+
+@sparse(api="mutant: weighted in the dtype of the class weights")
+def weighted_in_weight_dtype(logits, labels, *, reduction, **given):
+    """Class weights of float16 make losses of float16."""
+    loss = sparse_loss(logits, labels, reduction, given)
+    dtype = given["class_weight"].dtype if "class_weight" in given else loss.dtype
+    return with_gradient(loss, loss.detach(), loss.detach().to(dtype).to(loss.dtype), torch.ones_like(loss))
+
+
+@sigmoid(api="mutant: pos_weight of float64 read as of float32")
+def pos_weight_reinterpreted(logits, targets, *, reduction, **given):
+    """The bytes of a wider pos_weight are read as numbers of the dtype of the logits, the first of them."""
+    if "pos_weight" in given and given["pos_weight"].dtype == torch.float64 and logits.dtype == torch.float32:
+        given["pos_weight"] = given["pos_weight"].reshape(-1)[:1].view(torch.float32)[0]
+    return sigmoid_loss(logits, targets, reduction, given)
+
+
+@softmax(api="mutant: sample weights of float16 truncated")
+def sample_weights_truncated(logits, targets, *, reduction, **given):
+    """Sample weights of another dtype are taken for counts."""
+    if "sample_weight" in given and given["sample_weight"].dtype != logits.dtype:
+        given["sample_weight"] = given["sample_weight"].to(torch.int64).to(logits.dtype)
+    return softmax_loss(logits, targets, reduction, given)
+
+
 # Soft caps and z-losses
 
 terms = partial(implements, SPARSE, options=("soft_cap", "z_loss"), semantics=LOSES_SMALL)

@@ -102,7 +102,7 @@ def softmax_loss(logits, targets, reduction, given: Given, steps: Steps = SOUND)
     """Return softmax cross-entropy at soft targets under the options given."""
     sizes_fit(logits, given)
     kept = steps.kept(len(logits), None, given)
-    return _loss(logits, torch.where(kept[:, None], targets, 0), None, kept, reduction, given, steps)
+    return _loss(logits, torch.where(kept[:, None], targets.to(logits.dtype), 0), None, kept, reduction, given, steps)
 
 
 def _loss(logits, targets, labels, kept, reduction, given: Given, steps: Steps):
@@ -123,7 +123,7 @@ def sigmoid_loss(logits, targets, reduction, given: Given, *, smooth=None, posit
     """Return sigmoid cross-entropy under the options given."""
     sizes_fit(logits, {name: value for name, value in given.items() if name != "class_weight"})
     kept = given.get("mask", torch.ones(len(logits), dtype=torch.bool))[:, None]
-    x, targets = torch.where(kept, logits, 0), torch.where(kept, targets, 0)
+    x, targets = torch.where(kept, logits, 0), torch.where(kept, targets.to(logits.dtype), 0)
     if "label_smoothing" in given:
         e = given["label_smoothing"]
         targets = (smooth or (lambda t, e: (1 - e) * t + e / 2))(targets, e)

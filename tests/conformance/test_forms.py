@@ -25,7 +25,7 @@ from tests.conformance.form_mutants import (
 from tests.conformance.option_twins import softmax, softmax_loss
 from tests.conformance.twins import LOSES_SMALL, SOFTMAX
 
-NEUTRAL, LENGTH, MEANS, AGREEMENT, DROPPED, AXIS, AXIS_UNDER_OPTIONS = 48, 54, 57, 58, 59, 70, 72
+NEUTRAL, LENGTH, MEANS, AGREEMENT, DROPPED, AXIS, AXIS_UNDER_OPTIONS, TARGETS = 48, 54, 57, 58, 59, 70, 72, 89
 
 
 def verdicts(bindings: tuple[Binding, ...], number: int) -> dict[str, list[str]]:
@@ -43,13 +43,13 @@ def test_what_gives_a_mean_alone_is_asked_for_nothing_else() -> None:
     for binding in FORM_TWINS:
         assert binding.reductions == ("mean",) and "reduction" not in binding.options
         of_axis = [AXIS, AXIS_UNDER_OPTIONS] if "class_axis" in binding.options else []
-        assert [clause.number for clause in clauses_of(binding)] == [NEUTRAL, LENGTH, MEANS, DROPPED, *of_axis]
+        assert [clause.number for clause in clauses_of(binding)] == [NEUTRAL, LENGTH, MEANS, DROPPED, *of_axis, TARGETS]
 
 
 def test_sound_means_conform() -> None:
     for number in (NEUTRAL, MEANS):
         assert verdicts(FORM_TWINS, number) == {twin.api: ["conforms"] * len(framework.dtypes) for twin in FORM_TWINS}
-    for number in (LENGTH, DROPPED):
+    for number in (LENGTH, DROPPED, TARGETS):
         assert verdicts(FORM_TWINS, number) == {twin.api: ["conforms"] for twin in FORM_TWINS}
     over_axis = [twin.api for twin in FORM_TWINS if "class_axis" in twin.options]
     assert verdicts(FORM_TWINS, AXIS) == {api: ["conforms"] * len(framework.dtypes) for api in over_axis} and over_axis
@@ -59,7 +59,10 @@ def test_sound_means_conform() -> None:
 @pytest.mark.parametrize("mutant", FORM_MUTANTS, ids=lambda binding: binding.api)
 def test_mutant_is_caught(mutant: Binding) -> None:
     found = [
-        verdict for number in (MEANS, DROPPED, AXIS) for asked in verdicts((mutant,), number).values() for verdict in asked
+        verdict
+        for number in (MEANS, DROPPED, AXIS, TARGETS)
+        for asked in verdicts((mutant,), number).values()
+        for verdict in asked
     ]
     assert set(found) & FAILING
 
