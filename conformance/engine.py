@@ -150,7 +150,9 @@ def _judge(
     if changed := _mismatch(examination, question, documented, entries):
         return _found(examination, question, documented, "changed", second, changed), ()
     shown = _shown(examination, question, trial, observed)
-    return _listed(examination, question, documented, second, entries), tuple(shown)
+    record = _listed(examination, question, documented, second, entries)
+    choices = shown | {name: picked for one in observed for name, picked in one.choice.items()}
+    return msgspec.structs.replace(record, choices=choices), tuple(shown)
 
 
 def _why_nothing(examination: Examination, question: Question, trial: Trial) -> str:
@@ -208,7 +210,8 @@ def _divergence(
     shown = _shown(examination, question, trial, [])
     reason = "documented: " + ", ".join(f"{name} = {value}" for name, value in shown.items())
     page = question.binding.documentation
-    return _found(examination, question, trial, "documented divergence", first, reason, page), tuple(shown)
+    record = _found(examination, question, trial, "documented divergence", first, reason, page)
+    return msgspec.structs.replace(record, choices=shown), tuple(shown)
 
 
 def _listed(

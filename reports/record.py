@@ -184,8 +184,10 @@ class Record(Struct, frozen=True, tag="record", tag_field="kind"):
     ``rows`` is the number of prediction/target pairs judged, ``worst`` the largest error over bound of
     them all. ``regimes`` counts the
     violating rows in each regime, ``kinds`` names what they hold instead (nan, inf, zero, error, inaccurate, other). ``reason``
-    and ``upstream`` come from the choice point or the expectation that explains the verdict; ``saturates`` says where a
-    loss stops following the mathematics. ``answers`` are kept for the clause on which backends are compared.
+    and ``upstream`` come from the choice point or the expectation that explains the verdict, and ``choices`` are the
+    alternatives that do, by choice point: those that the binding does not document are what expectations observe.
+    ``saturates`` says where a loss stops following the mathematics. ``answers`` are kept for the clause on which backends
+    are compared.
     """
 
     loss: str
@@ -200,6 +202,7 @@ class Record(Struct, frozen=True, tag="record", tag_field="kind"):
     kinds: list[str] = []
     reason: str = ""
     upstream: str = ""
+    choices: dict[str, str] = {}
     saturates: str = ""
     finding: Finding | None = None
     answers: Answers | None = None

@@ -203,25 +203,61 @@ def make_sources(results: Sequence[ResultFile]) -> dict[str, list[DeclaredBindin
 
 
 @dataclass(frozen=True)
+class BindingSemantics:
+    """What a binding documents at choice points, and what else it was observed to pick there, in any of its columns."""
+
+    binding: BindingInfo
+    observed: dict[str, list[str]]
+
+    @property
+    def points(self) -> set[str]:
+        """The choice points at which it differs from the mathematics."""
+        return {*self.binding.semantics, *self.observed}
+
+
+@dataclass(frozen=True)
 class SemanticsTable:
     """One loss: its bindings by the choice points at which any of them differs from the mathematics."""
 
     loss: str
     points: list[ChoicePointInfo]
-    bindings: list[BindingInfo]
+    bindings: list[BindingSemantics]
     plain: int
 
 
 def make_semantics(results: Sequence[ResultFile]) -> list[SemanticsTable]:
     """Return the table of semantics of each loss; a binding that follows the mathematics throughout is counted."""
-    points = choice_points(results)
+    points, choices = choice_points(results), _choices(results)
     tables = []
     for loss, declared in make_sources(results).items():
-        bindings = [found.binding for found in declared]
-        differing = [point for name, point in points.items() if any(name in binding.semantics for binding in bindings)]
-        divergent = [binding for binding in bindings if binding.semantics]
+        bindings = [BindingSemantics(found.binding, _observed(found, choices)) for found in declared]
+        differing = [point for name, point in points.items() if any(name in binding.points for binding in bindings)]
+        divergent = [binding for binding in bindings if binding.points]
         tables.append(SemanticsTable(loss, differing, divergent, len(bindings) - len(divergent)))
     return tables
+
+
+Choices = dict[tuple[int, str, str], dict[tuple[str, str], None]]
+"""By column, loss and API the choice points and alternatives that explain verdicts, each once."""
+
+
+def _choices(results: Sequence[ResultFile]) -> Choices:
+    choices: Choices = {}
+    for column, result in enumerate(results):
+        for record in result.records:
+            if record.choices:
+                choices.setdefault((column, record.loss, record.api), {}).update(dict.fromkeys(record.choices.items()))
+    return choices
+
+
+def _observed(found: DeclaredBinding, choices: Choices) -> dict[str, list[str]]:
+    """Return what a binding picks in any of its columns beyond what it documents."""
+    binding, observed = found.binding, dict[str, list[str]]()
+    picked = [pick for column in found.columns for pick in choices.get((column, binding.loss, binding.api), ())]
+    for point, alternative in dict.fromkeys(picked):
+        if binding.semantics.get(point) != alternative:
+            observed.setdefault(point, []).append(alternative)
+    return observed
 
 
 @dataclass(frozen=True)

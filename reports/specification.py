@@ -1,7 +1,7 @@
 """The specification as it is looked up: each loss, clause, option and choice point, and who picks what."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -9,16 +9,44 @@ from msgspec.structs import asdict
 
 from reports.coverage import Coverage, make_coverage
 from reports.merge import all_clauses, clause_order, name_columns
-from reports.record import ChoicePointInfo, ClauseInfo, Specification
+from reports.record import BindingInfo, ChoicePointInfo, ClauseInfo, Record, Specification
 from reports.results import ResultFile, printable
 
 
+class Example(Struct, frozen=True):
+    """The smallest case that showed a pick. ``begins`` says from where on it matters, "" where nothing climbed up to that."""
+
+    api: str
+    clause: str
+    quantity: str
+    prediction: str
+    target: str
+    options: str
+    got: str
+    expected: str
+    begins: str
+
+    @property
+    def words(self) -> str:
+        """The case in a line."""
+        if self.begins:
+            return f"{self.clause}: {self.begins}"
+        given = f", {self.options}" if self.options else ""
+        return f"{self.clause}: {self.quantity} {self.got} for {self.expected} at {self.prediction}, {self.target}{given}"
+
+
 class Pick(Struct, frozen=True):
-    """APIs that pick one alternative: ``documentation`` is the page that says so, ``files`` are those that declare it."""
+    """APIs that pick one alternative, in the result files ``files``.
+
+    ``documented``: their documentation states it, on the page ``documentation``; if not, it was observed, as an expectation
+    lists it.
+    """
 
     apis: list[str]
     files: list[str]
     documentation: str
+    documented: bool = True
+    example: Example | None = None
 
 
 Picks = dict[str, dict[str, list[Pick]]]
@@ -30,6 +58,12 @@ class PickedSpecification(Specification, frozen=True, kw_only=True):
 
     picks: Picks
     coverage: Coverage
+
+
+CHOICES = (
+    "The first alternative is what the mathematics says. The APIs below an alternative state it, or pick it without "
+    "documentation. The case below them is the smallest that showed it."
+)
 
 
 @dataclass(frozen=True)
@@ -62,20 +96,75 @@ def with_picks(specification: Specification, results: Sequence[ResultFile]) -> P
     return PickedSpecification(**asdict(specification), picks=make_picks(results), coverage=make_coverage(results))
 
 
+@dataclass(frozen=True)
+class _Picked:
+    """One API that picks an alternative of a choice point."""
+
+    point: str
+    alternative: str
+    documented: bool
+    documentation: str
+    api: str
+
+
 def make_picks(results: Sequence[ResultFile]) -> Picks:
-    """Return who picks what: APIs with one page of documentation in the same result files stand together."""
-    files: defaultdict[tuple[str, ...], dict[str, None]] = defaultdict(dict)
+    """Return who picks what: APIs with one page of documentation in the same result files stand together.
+
+    What is documented comes first.
+    """
+    files: dict[_Picked, dict[str, None]] = {}
+    shown: defaultdict[_Picked, list[Record]] = defaultdict(list)
     for name, result in zip(name_columns(results), results, strict=True):
-        for binding in result.header.bindings:
-            for point, picked in binding.semantics.items():
-                files[point, picked, binding.documentation, binding.api][name] = None
-    alike: defaultdict[tuple, list[str]] = defaultdict(list)
-    for (point, picked, documentation, api), names in files.items():
-        alike[point, picked, documentation, tuple(names)].append(api)
+        for picked in _documented(result.header.bindings):
+            files.setdefault(picked, {})[name] = None
+        for picked, record in _showing(result):
+            files.setdefault(picked, {})[name] = None
+            shown[picked].append(record)
+    alike: defaultdict[tuple, list[_Picked]] = defaultdict(list)
+    for picked, names in files.items():
+        alike[picked.point, picked.alternative, not picked.documented, picked.documentation, tuple(names)].append(picked)
     picks: Picks = {}
-    for (point, picked, documentation, names), apis in alike.items():
-        picks.setdefault(point, {}).setdefault(picked, []).append(Pick(apis, list(names), documentation))
+    for (point, alternative, undocumented, page, names), found in sorted(alike.items(), key=lambda item: item[0][2]):
+        example = _smallest([record for picked in found for record in shown[picked]])
+        pick = Pick([picked.api for picked in found], list(names), page, not undocumented, example)
+        picks.setdefault(point, {}).setdefault(alternative, []).append(pick)
     return picks
+
+
+def _documented(bindings: Iterable[BindingInfo]) -> Iterator[_Picked]:
+    for binding in bindings:
+        for point, alternative in binding.semantics.items():
+            yield _Picked(point, alternative, True, binding.documentation, binding.api)
+
+
+def _showing(result: ResultFile) -> Iterator[tuple[_Picked, Record]]:
+    """Yield what the records of a file show to be picked."""
+    stated = {(binding.loss, binding.api): binding for binding in result.header.bindings}
+    for record in result.records:
+        binding = stated.get((record.loss, record.api))
+        for point, alternative in record.choices.items():
+            if binding and binding.semantics.get(point) == alternative:
+                yield _Picked(point, alternative, True, binding.documentation, record.api), record
+            else:
+                yield _Picked(point, alternative, False, "", record.api), record
+
+
+def _smallest(records: Iterable[Record]) -> Example | None:
+    """Return the case of the record that is read most easily: one of no other choice, that says where it begins, short."""
+    examples = [
+        (len(record.choices), not record.saturates, len(example.words), example)
+        for record in records
+        if (example := _example(record))
+    ]
+    return min(examples, key=lambda found: found[:3])[3] if examples else None
+
+
+def _example(record: Record) -> Example | None:
+    finding = record.finding
+    if not finding:
+        return None
+    case = finding.quantity, finding.prediction, finding.target, finding.options, finding.got, finding.expected
+    return Example(record.api, record.clause, *case, record.saturates)
 
 
 def number_clauses(clauses: Iterable[ClauseInfo]) -> list[NumberedClause]:
@@ -95,7 +184,7 @@ def write_specification(specification: PickedSpecification) -> str:
     parts += ["## Clauses", "A clause is cited by the prefix of the loss and its number: SPARSE-4."]
     everywhere = {signature.prefix for signature in specification.signatures.values()}
     parts.append("\n".join(_clause(clause, everywhere) for clause in number_clauses(specification.clauses)))
-    parts += ["## Choice points", "The first alternative is what the mathematics says. The APIs below an alternative state it."]
+    parts += ["## Choice points", CHOICES]
     if not specification.picks:
         parts.append("Which API states what is in result files: run `python crossproof.py run --adapter pytorch` for one.")
     for point in specification.choice_points:
@@ -146,5 +235,8 @@ def _choice_point(point: ChoicePointInfo, picks: Mapping[str, list[Pick]]) -> li
         for pick in picks.get(name, []):
             apis = ", ".join(f"`{printable(api)}`" for api in pick.apis)
             page = f" <{printable(pick.documentation)}>" if pick.documentation else ""
-            lines.append(f"  - {printable(', '.join(pick.files))}: {apis}{page}")
+            silent = "" if pick.documented else "not documented: "
+            lines.append(f"  - {printable(', '.join(pick.files))}: {silent}{apis}{page}")
+            if pick.example:
+                lines.append(f"    - {printable(pick.example.words)}")
     return [f"### `{point.id}`", point.question, "\n".join(lines)]

@@ -116,6 +116,7 @@ def test_documented_choice_is_a_divergence_with_its_reason() -> None:
     (record,) = ask(asking.documented, 17)
     assert record.verdict == "documented divergence"
     assert (record.reason, record.upstream) == ("documented: negative_index = wrap", "https://example.org/wrap")
+    assert record.choices == {"negative_index": "wrap"}
 
 
 @pytest.mark.parametrize("binding", [asking.wrapping, asking.documented_otherwise], ids=lambda binding: binding.api)
@@ -137,6 +138,19 @@ def test_documented_choice_that_a_listed_defect_needs_is_shown() -> None:
     binding = dataclasses.replace(asking.wrapping_badly, semantics=Semantics(negative_index="wrap"))
     (found,) = answers(binding, 17, entries=(expectation(binding.api, 17, observed=seen),))
     assert (found.record.verdict, found.shown) == ("known defect", ("negative_index",))
+    assert found.record.choices == {"negative_index": "wrap"}
+
+
+def test_an_observed_choice_that_explains_a_verdict_is_recorded() -> None:
+    wraps = expectation("wrapping", 17, observed=Observed(choice={"negative_index": "wrap"}), undocumented=True)
+    recorded = {(record.verdict, *record.choices.items()) for record in ask(asking.wrapping, 1, 17, entries=(wraps,))}
+    assert recorded == {("conforms",), ("undocumented divergence", ("negative_index", "wrap"))}
+
+
+def test_no_choice_is_recorded_where_it_does_not_explain_what_happens() -> None:
+    clamps = expectation("wrapping", 17, observed=Observed(choice={"negative_index": "clamp"}), undocumented=True)
+    (record,) = ask(asking.wrapping, 17, entries=(clamps,))
+    assert (record.verdict, record.choices) == ("changed", {})
 
 
 def test_documented_choice_that_does_not_show_conforms() -> None:

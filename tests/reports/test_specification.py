@@ -12,9 +12,9 @@ from reference.options import OPTIONS, REDUCTIONS
 from reference.semantics import CHOICE_POINTS
 from reports.coverage import Covered
 from reports.html import render
-from reports.record import BindingInfo, ClauseInfo
+from reports.record import BindingInfo, ClauseInfo, Verdict
 from reports.specification import Pick, make_picks, merge_specifications, number_clauses, with_picks, write_specification
-from tests.reports.synthetic import make_file, make_header, make_run
+from tests.reports.synthetic import make_file, make_finding, make_header, make_record, make_run
 
 WHOLE = describe_specification(all_clauses())
 
@@ -62,6 +62,51 @@ def test_who_picks_what_is_grouped_by_page_and_files():
     assert make_picks([one, two]) == {
         "masked_class": {"nan": [Pick(["x"], ["a", "b"], "https://p"), Pick(["y"], ["a"], "https://p")]}
     }
+
+
+def shows(api: str, verdict: Verdict = "undocumented divergence", saturates: str = "", got: str = "nan", **choices: str):
+    finding = make_finding(prediction="[0. 1.]", target="[1. 0.]", options="gamma = 3", got=got, expected="inf")
+    record = make_record(verdict, api=api, clause="BINARY-9", saturates=saturates, finding=finding, choices=choices)
+    return replace(record, loss="binary_cross_entropy")
+
+
+def test_what_is_picked_without_documentation_stands_apart():
+    header = make_header("a", bindings=[binding("x", "https://p", masked_class="nan"), binding("y", "https://p")])
+    records = [shows("x", "documented divergence", masked_class="nan"), shows("y", masked_class="nan", small_loss="absolute")]
+    specification = with_picks(WHOLE, [make_file(*records, name="a.jsonl", header=header)])
+    stated, silent = specification.picks["masked_class"]["nan"]
+    assert (stated.apis, stated.documented, stated.documentation) == (["x"], True, "https://p")
+    assert (silent.apis, silent.documented, silent.documentation) == (["y"], False, "")
+    text = write_specification(specification)
+    assert "  - a: `x` <https://p>\n    - BINARY-9: value nan for inf at [0. 1.], [1. 0.], gamma = 3\n" in text
+    assert "  - a: not documented: `y`\n    - BINARY-9: value nan for inf at [0. 1.], [1. 0.], gamma = 3\n" in text
+    assert [pick.apis for pick in specification.picks["small_loss"]["absolute"]] == [["y"]]
+
+
+def test_an_alternative_beside_the_documented_one_is_not_documented():
+    header = make_header("a", bindings=[binding("x", "https://p", masked_class="nan")])
+    picks = make_picks([make_file(shows("x", masked_class="nan_gradient"), name="a.jsonl", header=header)])
+    assert {name: found[0].documented for name, found in picks["masked_class"].items()} == {"nan": True, "nan_gradient": False}
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        (
+            shows("x", masked_class="nan", got="nan" * 9),
+            shows("x", saturates="from [17] on", masked_class="nan", small_loss="absolute"),
+        ),
+        (shows("x", saturates="from [17] on, far away", masked_class="nan"), shows("x", masked_class="nan")),
+        (shows("x", masked_class="nan"), shows("x", masked_class="nan", got="nan nan")),
+        (shows("x", masked_class="nan"), replace(shows("x", masked_class="nan"), finding=None)),
+    ],
+    ids=["one choice", "where it begins", "short", "shown"],
+)
+def test_the_case_that_is_shown_is_the_one_that_is_read_most_easily(better, worse):
+    for records in ((better, worse), (worse, better)):
+        (pick,) = make_picks([make_file(*records)])["masked_class"]["nan"]
+        assert pick.example and (pick.example.got, pick.example.begins) == (better.finding.got, better.saturates)
+        assert pick.example.words.startswith("BINARY-9: from [17] on" if better.saturates else "BINARY-9: value nan")
 
 
 def test_who_picks_what_stands_below_its_alternative():
@@ -144,3 +189,12 @@ def test_the_report_says_who_picks_what_with_the_page():
     html = render([declared("a", binding("x", "https://example.org/page", masked_class="nan"))], [])
     alternative = html.partition("<dd>0 * -inf = NaN")[2].partition("</dd>")[0]
     assert 'href="https://example.org/page"' in alternative and "x" in alternative
+
+
+def test_the_report_says_what_is_picked_without_documentation():
+    header = make_header("a", bindings=[binding("library.x")])
+    html = render([make_file(shows("library.x", masked_class="nan"), name="a.jsonl", header=header)], [])
+    table = html.partition('<section id="semantics">')[2].partition("</table>")[0]
+    assert 'title="0 * -inf = NaN">(nan)</code>' in table
+    alternative = html.partition("<dd>0 * -inf = NaN")[2].partition("</dd>")[0]
+    assert "not documented: library.<wbr>x" in alternative and "BINARY-9: value nan for inf at [0. 1.]" in alternative
