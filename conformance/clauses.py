@@ -250,7 +250,7 @@ def _is_pair(case: Case) -> bool:
 
 
 def _is_neutral(case: Case) -> bool:
-    return all(SETTINGS[name].neutral for name in case.settings)
+    return all(SETTINGS[name].neutral(LOSSES[case.loss]) for name in case.settings)
 
 
 def _has_first_numbers(case: Case) -> bool:

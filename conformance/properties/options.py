@@ -120,7 +120,7 @@ def has_gradient(trial: Trial, answer: Answer) -> bool:
 def without_neutral(batch: Batch) -> Batch:
     """Return a batch without those of its options that have a neutral value."""
     settings = [SETTINGS[name] for name in batch.regimes[0].split("+")]
-    neutral = {setting.option for setting in settings if setting.neutral}
+    neutral = {setting.option for setting in settings if setting.neutral(LOSSES[batch.loss])}
     left = {name: value for name, value in batch.options.given.items() if name not in neutral}
     return replace(batch, options=Options(**left))
 

@@ -11,6 +11,8 @@ from tests.conformance.option_twins import (
     class_weighted,
     classes_last,
     divisor,
+    focal,
+    focal_loss,
     kept_rows,
     over_axis,
     row_weights,
@@ -818,6 +820,35 @@ def z_loss_before_cap(logits, labels, *, soft_cap=None, z_loss=None):
     """Under both options the z-loss is that of logits without cap."""
     capped = with_terms(logits, labels, soft_cap)
     return capped if z_loss is None else capped + z_loss * torch.logsumexp(logits, -1) ** 2
+
+
+# Numbers that an option has where it is not given
+
+
+@focal(api="mutant: alpha of 1 drops class weights")
+def alpha_of_one_drops_weights(probabilities, targets, **given):
+    """An alpha of 1 is taken for no weights at all."""
+    if given.get("alpha") == 1:
+        given.pop("class_weight", None)
+    return focal_loss(probabilities, targets, **given)
+
+
+@focal(api="mutant: gamma of 2 squares alpha")
+def gamma_of_two_squares_alpha(probabilities, targets, *, alpha=1.0, gamma=None, **given):
+    """A gamma of 2 that is given is a square, of alpha (1 - p)."""
+    return focal_loss(
+        probabilities, targets, alpha=alpha**2 if gamma == 2 else alpha, gamma=2.0 if gamma is None else gamma, **given
+    )
+
+
+@implements("poly_loss_cross_entropy", api="mutant: epsilon of 2 doubled", options=("sample_weight", "epsilon"))
+def epsilon_of_two_doubled(logits, targets, *, sample_weight=None, epsilon=None):
+    """Beside weights an epsilon of 2 that is given is added to the one that is there."""
+    doubled = epsilon == 2 and sample_weight is not None
+    epsilon = 4.0 if doubled else 2.0 if epsilon is None else epsilon
+    log_p = torch.log_softmax(logits, -1)
+    losses = (targets * (epsilon * (1 - log_p.exp()) - log_p)).sum(-1)
+    return losses if sample_weight is None else losses * sample_weight
 
 
 OPTION_MUTANTS: tuple[Binding, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Binding))

@@ -207,7 +207,22 @@ def softmax_axis_twin(logits, targets, *, reduction, class_axis=-1, **given):
     return over_axis(softmax_loss, logits, targets, reduction, class_axis, given)
 
 
+focal = partial(implements, "categorical_focal_cross_entropy", options=("class_weight", "alpha", "gamma"))
+
+
+def focal_loss(probabilities, targets, class_weight=1.0, alpha=1.0, gamma=2.0):
+    """Return -sum_k w_k alpha t_k (1 - p_k)^gamma log p_k."""
+    weights = class_weight * alpha * (1 - probabilities) ** gamma
+    return -(weights * targets * torch.log(probabilities)).sum(-1)
+
+
+@focal(api="twin: focal loss")
+def focal_twin(probabilities, targets, **given):
+    return focal_loss(probabilities, targets, **given)
+
+
 OPTION_TWINS: tuple[Binding, ...] = (
+    focal_twin,
     sparse_twin,
     sparse_or_soft_twin,
     softmax_twin,

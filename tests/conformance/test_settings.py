@@ -1,4 +1,4 @@
-"""Settings: a neutral one changes nothing, and any other but the default so much that an API without it is caught."""
+"""Settings: a neutral one changes nothing, and any other so much that an API without it is caught."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,15 +6,13 @@ from typing import Any
 import pytest
 
 from conformance.cases import Batch, Case, fill, neutral_pair_cases, option_cases
-from conformance.settings import SETTINGS
+from conformance.settings import SETTINGS, settings_of
 from reference.bounds import bound_ratio, error_bounds
 from reference.evaluate import evaluate
 from reference.losses import LOSSES
 from reference.options import Options
 
 DTYPE = "float32"
-DEFAULT = "gamma=2"
-"""The one number that its option has where it is not given."""
 
 
 def differs(batch: Batch, other: Batch) -> bool:
@@ -39,10 +37,18 @@ def has_effect(case: Case, setting: str) -> bool:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_setting_alone_has_an_effect_unless_it_is_neutral_or_the_default(loss: str) -> None:
+def test_a_setting_alone_has_an_effect_unless_it_is_neutral(loss: str) -> None:
     alone = [(case, case.settings[0]) for case in option_cases(loss) if len(case.settings) == 1]
     without = {setting for case, setting in alone if not has_effect(case, setting)}
-    assert without == {setting for _, setting in alone if SETTINGS[setting].neutral or setting == DEFAULT}
+    assert without == {setting for _, setting in alone if SETTINGS[setting].neutral(LOSSES[loss])}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_option_has_a_neutral_setting_where_one_means_its_absence(loss: str) -> None:
+    spec = LOSSES[loss]
+    neutral = {option for option in spec.options if any(setting.neutral(spec) for setting in settings_of(option))}
+    without = {"alpha"} if not spec.has_classes else set()  # 1 - alpha weighs the negative outcome: no alpha leaves both
+    assert neutral == set(spec.options) - without - {"soft_cap"}  # c tanh(x / c) is x for no c
 
 
 @pytest.mark.parametrize("loss", LOSSES)
