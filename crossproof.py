@@ -27,7 +27,8 @@ class Refusal(click.ClickException):
 
 def _choose(kind: str, name: str, known: Sequence[str]) -> str:
     if name not in known:
-        raise Refusal(f"there is no {kind} {name!r}: use one of {', '.join(known)}")
+        there = f"use one of {', '.join(known)}" if known else "it has none"
+        raise Refusal(f"there is no {kind} {name!r}: {there}")
     return name
 
 

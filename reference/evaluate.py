@@ -92,11 +92,14 @@ def evaluate(
         KeyError: unknown loss or precision.
         IndexError: a label out of range, where the semantics says "error", or gives it no class and labels are smoothed
             (of hidden states such a row is as without smoothing).
-        ValueError: shapes that do not belong together, or an option that the loss does not have.
+        ValueError: shapes that do not belong together, labels that are no integers, or an option that the loss does not have
+            or that cannot be.
     """
     spec = LOSSES[loss]
     x = np.asarray(prediction, np.float64)
     t = np.asarray(target) if spec.target == "index" else np.asarray(target, np.float64)
+    if spec.target == "index" and t.dtype.kind not in "iu":
+        raise ValueError(f"{loss}: labels must be integers, the class of each row, and not {t.dtype}")
     if spec.parameters:
         return _evaluate_linear(spec, x, t, options, semantics, precision, upstream)
     wanted = x.shape[:-1] if spec.target == "index" else x.shape

@@ -1,6 +1,6 @@
 """The options of a loss: what each one means, and the plain problem that a loss with options comes down to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -117,7 +117,7 @@ def plain_problem(spec: Loss, x: Array, target: NDArray, options: Options, seman
         semantics: where class weights apply: to each term, or to the row by its label.
 
     Raises:
-        ValueError: an option that the loss does not have, or one of the wrong shape.
+        ValueError: an option that the loss does not have, or one that cannot be.
     """
     check(spec, x, options)
     rows, classes = x.shape
@@ -215,20 +215,66 @@ def classes_of(options: Options, columns: NDArray | list[int]) -> Options:
     return Options(**given)
 
 
+RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
+    "label_smoothing": (lambda e: 0 <= e <= 1, "must lie between 0 and 1"),
+    "gamma": (lambda g: 0 <= g < np.inf, "must be 0 or a finite number above it"),
+    "q": (lambda q: 0 < q < np.inf, "must be a finite number above 0"),
+    "soft_cap": (lambda c: 0 < c < np.inf, "must be a finite number above 0"),
+    "alpha": (np.isfinite, "must be a finite number"),
+    "epsilon": (np.isfinite, "must be a finite number"),
+    "z_loss": (np.isfinite, "must be a finite number"),
+}
+"""What the options that are real numbers may be, as a test and in words."""
+
+
 def check(spec: Loss, x: Array, options: Options) -> None:
-    """Refuse an option that the loss does not have, or one of the wrong shape.
+    """Refuse an option that the loss does not have, or one that cannot be.
+
+    A weight may be negative: the loss is linear in it.
 
     Raises:
         ValueError: one sentence that says which option, and what it must be.
     """
-    rows, classes = x.shape
-    shapes = {"class_weight": (classes,), "sample_weight": (rows,), "mask": (rows,), "where": (rows, classes)}
+    if x.ndim != 2:
+        raise ValueError(f"{spec.name}: under options a prediction has the shape (rows, classes), not {x.shape}")
     for name, value in options.given.items():
         if name not in spec.options:
-            raise ValueError(f"{spec.name} has no option {name!r}: it takes {', '.join(spec.options)}")
-        if name in shapes and np.shape(value) != shapes[name]:
-            raise ValueError(
-                f"{spec.name}: {name} has shape {np.shape(value)}; for predictions {x.shape} it must be {shapes[name]}"
-            )
-    if options.label_smoothing is not None and not 0 <= options.label_smoothing <= 1:
-        raise ValueError(f"{spec.name}: label_smoothing is {options.label_smoothing}; it must lie between 0 and 1")
+            raise ValueError(f"{spec.name} has no option {name!r}: it takes {', '.join(spec.options) or 'none'}")
+        if name == "ignore_index":
+            _check_index(spec, value)
+        elif name in RANGES:
+            holds, words = RANGES[name]
+            if not holds(value):
+                raise ValueError(f"{spec.name}: {name} is {value}; it {words}")
+        else:
+            _check_array(spec, name, value, x.shape)
+
+
+def _check_index(spec: Loss, index: object) -> None:
+    if isinstance(index, bool) or not isinstance(index, int | np.integer):
+        raise ValueError(f"{spec.name}: ignore_index is {index!r}; it must be an integer, as labels are")
+
+
+def _check_array(spec: Loss, name: str, array: NDArray, shape: tuple[int, ...]) -> None:
+    """Refuse weights and masks of the wrong shape or dtype, and weights that are no numbers."""
+    rows, classes = shape
+    shapes = {"class_weight": (classes,), "sample_weight": (rows,), "mask": (rows,), "where": shape}
+    if name == "pos_weight" and not _broadcasts(np.shape(array), shape):
+        raise ValueError(
+            f"{spec.name}: pos_weight has shape {np.shape(array)}, which does not broadcast to that of predictions {shape}"
+        )
+    if name in shapes and np.shape(array) != shapes[name]:
+        raise ValueError(f"{spec.name}: {name} has shape {np.shape(array)}; for predictions {shape} it must be {shapes[name]}")
+    dtype = np.asarray(array).dtype
+    if name in ("mask", "where") and dtype != np.bool_:
+        raise ValueError(f"{spec.name}: {name} holds {dtype}; it must hold booleans, true for what counts")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{spec.name}: {name} holds NaN or an infinity; weights must be finite numbers")
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Tell whether an array of a shape broadcasts to another shape, and leaves that as it is."""
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False

@@ -214,6 +214,7 @@ def test_equivalents_print_the_calls_of_each_result(tmp_path: Path) -> None:
         (["hinge"], "there is no loss 'hinge': use one of binary_cross_entropy, categorical_cross_entropy, "),
         (["binary_cross_entropy", "--option", "gamma"], "there is no option of binary_cross_entropy 'gamma': use one of "),
         (["binary_cross_entropy", "--option", "class_axis"], "there is no option of binary_cross_entropy 'class_axis': use"),
+        (["soft_margin", "--option", "gamma"], "there is no option of soft_margin 'gamma': it has none"),
         (["binary_cross_entropy", "--reduction", "median"], "there is no reduction 'median': use one of none, sum, mean, "),
         (["binary_cross_entropy", "--format", "pdf"], "there is no format 'pdf': use one of text, markdown, json"),
     ],

@@ -10,7 +10,7 @@ import pytest
 import reference
 from reference.evaluate import Evaluation, evaluate
 from reference.losses import LOSSES
-from reference.options import one_hot_targets
+from reference.options import Options, one_hot_targets
 from reference.semantics import MATHEMATICAL, Semantics
 from tests.losses import ALONE
 
@@ -402,6 +402,10 @@ def test_errors_say_what_does_not_fit():
         of(SIGMOID, [0.0, 0.0], [0.0, 0.0, 0.0])
     with pytest.raises(ValueError, match=r"the target must have the shape \(1,\), not \(2,\)"):
         of(SPARSE, [[0.0, 0.0]], [0, 1])
+    with pytest.raises(ValueError, match="labels must be integers, the class of each row, and not float64"):
+        of(SPARSE, [[0.0, 0.0]], [0.0])
+    with pytest.raises(ValueError, match="labels must be integers, the class of each row, and not bool"):
+        evaluate("linear_cross_entropy", np.zeros((1, 2)), np.array([True]), options=Options(linear_weight=np.ones((3, 2))))
     with pytest.raises(ValueError, match="log_of_zero='floor' is not an alternative: use one of none, floor_100"):
         Semantics(log_of_zero="floor")
 

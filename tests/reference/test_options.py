@@ -207,11 +207,41 @@ def test_a_wrong_divisor_is_beyond_the_bound_of_the_mean():
         (SOFTMAX, Options(sample_weight=np.ones((4, 1))), r"sample_weight has shape \(4, 1\).* must be \(4,\)"),
         (SOFTMAX, Options(where=np.ones(3, np.bool_)), r"where has shape \(3,\).* must be \(4, 3\)"),
         (SOFTMAX, Options(label_smoothing=1.5), "label_smoothing is 1.5; it must lie between 0 and 1"),
+        ("soft_margin", Options(mask=np.ones(4, np.bool_)), "soft_margin has no option 'mask': it takes none"),
+        (SIGMOID, Options(pos_weight=np.ones(4)), r"pos_weight has shape \(4,\), which does not broadcast .* \(4, 3\)"),
+        (SIGMOID, Options(pos_weight=np.ones((2, 4, 3))), r"pos_weight has shape \(2, 4, 3\), which does not broadcast"),
+        (SOFTMAX, Options(mask=np.ones(4, np.float64)), "mask holds float64; it must hold booleans, true for what counts"),
+        (SOFTMAX, Options(where=np.ones((4, 3), np.int64)), "where holds int64; it must hold booleans"),
+        (SOFTMAX, Options(sample_weight=np.full(4, np.nan)), "sample_weight holds NaN or an infinity; weights must be finite"),
+        (SIGMOID, Options(pos_weight=np.array(np.inf)), "pos_weight holds NaN or an infinity"),
+        (SPARSE, Options(ignore_index=1.0), "ignore_index is 1.0; it must be an integer, as labels are"),  # type: ignore[arg-type]
+        (SPARSE, Options(ignore_index=True), "ignore_index is True; it must be an integer"),
+        (SPARSE, Options(soft_cap=0.0), "soft_cap is 0.0; it must be a finite number above 0"),
+        (SPARSE, Options(z_loss=np.nan), "z_loss is nan; it must be a finite number"),
+        ("generalized_cross_entropy", Options(q=0.0), "q is 0.0; it must be a finite number above 0"),
+        ("binary_focal_cross_entropy", Options(gamma=-1.0), "gamma is -1.0; it must be 0 or a finite number above it"),
+        ("binary_focal_cross_entropy", Options(alpha=np.inf), "alpha is inf; it must be a finite number"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_in_a_sentence(loss: str, options: Options, words: str):
+    target = np.zeros(4, np.int64) if LOSSES[loss].target == "index" else np.zeros((4, 3))
     with pytest.raises(ValueError, match=words):
-        evaluate(loss, np.zeros((4, 3)), np.zeros((4, 3)), options=options)
+        evaluate(loss, np.zeros((4, 3)), target, options=options)
+
+
+def test_options_are_of_rows_and_classes():
+    with pytest.raises(ValueError, match=r"under options a prediction has the shape \(rows, classes\), not \(2, 2, 3\)"):
+        evaluate(SOFTMAX, np.zeros((2, 2, 3)), np.zeros((2, 2, 3)), options=Options(class_weight=np.ones(3)))
+
+
+@pytest.mark.parametrize("loss", [SOFTMAX, SIGMOID])
+def test_a_loss_is_linear_in_its_weights_whatever_their_sign(loss: str):
+    x, t = np.array([[1.0, -2.0], [0.5, 3.0]]), np.array([[1.0, 0.0], [0.25, 0.75]])
+    weighed = [evaluate(loss, x, t, options=Options(sample_weight=np.array(weights))) for weights in ([1.5, 3.0], [-1.5, 3.0])]
+    signs = np.array([-1.0, 1.0])
+    for name in ("value", "gradient", "target_gradient"):
+        positive, negative = (getattr(result, name) for result in weighed)
+        assert np.array_equal(negative, positive * signs.reshape(2, *[1] * (positive.ndim - 1)))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
