@@ -65,20 +65,25 @@ def _exp(logs: NDArray) -> NDArray:
 
 
 _LOGIT, _PROBABILITY, _YES = _array([[2.0], [0.5]]), _array([[0.75], [0.625]]), _array([[1.0], [0.0]])
-_LABEL_OF_YES = _YES[:, 0].astype(np.int64)
+_LABEL_OF_YES, _LIKELY = _YES[:, 0].astype(np.int64), _array([[0.875], [0.25]])
+_TWO_LOGITS = _array([[0.5, 2.0], [1.0, 0.25]])
 _LOGITS, _LABELS = _array([[2.0, 0.5, -1.0], [0.25, 1.0, 0.5]]), np.array([0, 2])
 _PROBABILITIES, _SOFT = _array([[0.625, 0.25, 0.125], [0.25, 0.5, 0.25]]), _array([[0.5, 0.25, 0.25], [0.125, 0.25, 0.625]])
 _ONE_HOT = one_hot_targets(_LABELS, 3).astype(DTYPE)
 _INDEPENDENT, _SEVERAL = _array([[0.75, 0.625, 0.25], [0.5, 0.875, 0.375]]), _array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+_SEVERAL_SOFT = _array([[0.875, 0.5, 0.25], [0.75, 0.125, 0.5]])
 
 _BINARY, _SIGMOID = "binary_cross_entropy", "sigmoid_cross_entropy_with_logits"
 _CATEGORICAL, _SPARSE_CATEGORICAL = "categorical_cross_entropy", "sparse_categorical_cross_entropy"
 _SOFTMAX, _SPARSE = "softmax_cross_entropy_with_logits", "sparse_softmax_cross_entropy_with_logits"
+_LIKE_PREDICTION = "Give the labels the shape and the dtype of the prediction."
 _KEEP_LOGITS = "No loss takes log-probabilities of independent outcomes: keep the logits, or give exp(x) as probability."
 
 DATA_KINDS: tuple[DataKind, ...] = (
     DataKind("one logit a row (N, 1), targets 0 or 1 (N, 1)", _LOGIT, _YES, _SIGMOID, _SIGMOID),
+    DataKind("one logit a row (N, 1), soft targets (N, 1)", _LOGIT, _LIKELY, _SIGMOID, _SIGMOID),
     DataKind("one probability a row (N, 1), targets 0 or 1 (N, 1)", _PROBABILITY, _YES, _BINARY, _BINARY),
+    DataKind("one probability a row (N, 1), soft targets (N, 1)", _PROBABILITY, _LIKELY, _BINARY, _BINARY),
     DataKind(
         "one log-probability a row (N, 1), targets 0 or 1 (N, 1)",
         _log(_PROBABILITY),
@@ -94,8 +99,26 @@ DATA_KINDS: tuple[DataKind, ...] = (
         _LABEL_OF_YES,
         _SIGMOID,
         "",
-        "Give the labels the shape and the dtype of the logits.",
+        _LIKE_PREDICTION,
         meant=(_LOGIT, _YES),
+    ),
+    DataKind(
+        "one probability a row (N, 1), labels 0 or 1 (N,)",
+        _PROBABILITY,
+        _LABEL_OF_YES,
+        _BINARY,
+        "",
+        _LIKE_PREDICTION,
+        meant=(_PROBABILITY, _YES),
+    ),
+    DataKind(
+        "two logits a row (N, 2), targets 0 or 1 (N, 1)",
+        _TWO_LOGITS,
+        _YES,
+        _SPARSE,
+        "",
+        "Two outputs are two classes: give integer labels of the shape (N,), or let the model have one output.",
+        meant=(_TWO_LOGITS, _LABEL_OF_YES),
     ),
     DataKind("one logit a row (N, 1), targets -1 or 1 (N, 1)", _LOGIT, 2 * _YES - 1, "soft_margin", "soft_margin"),
     DataKind("class logits (N, C), labels (N,)", _LOGITS, _LABELS, _SPARSE, _SPARSE),
@@ -106,6 +129,15 @@ DATA_KINDS: tuple[DataKind, ...] = (
         _SPARSE,
         "",
         "Give the labels the shape (N,).",
+        meant=(_LOGITS, _LABELS),
+    ),
+    DataKind(
+        "class logits (N, C), labels as floating numbers (N,)",
+        _LOGITS,
+        _LABELS.astype(DTYPE),
+        _SPARSE,
+        "",
+        "Give the labels an integer dtype.",
         meant=(_LOGITS, _LABELS),
     ),
     DataKind("class logits (N, C), one-hot targets (N, C)", _LOGITS, _ONE_HOT, _SOFTMAX, _SOFTMAX),
@@ -120,6 +152,16 @@ DATA_KINDS: tuple[DataKind, ...] = (
     ),
     DataKind("class logits (N, C), soft targets (N, C)", _LOGITS, _SOFT, _SOFTMAX, _SOFTMAX),
     DataKind("class probabilities (N, C), labels (N,)", _PROBABILITIES, _LABELS, _SPARSE_CATEGORICAL, _SPARSE_CATEGORICAL),
+    DataKind(
+        "class probabilities (N, C), labels in a column (N, 1)",
+        _PROBABILITIES,
+        _LABELS[:, None],
+        _SPARSE_CATEGORICAL,
+        "",
+        "Give the labels the shape (N,).",
+        meant=(_PROBABILITIES, _LABELS),
+    ),
+    DataKind("class probabilities (N, C), one-hot targets (N, C)", _PROBABILITIES, _ONE_HOT, _CATEGORICAL, _CATEGORICAL),
     DataKind("class probabilities (N, C), soft targets (N, C)", _PROBABILITIES, _SOFT, _CATEGORICAL, _CATEGORICAL),
     DataKind(
         "class log-probabilities (N, C), labels (N,)",
@@ -138,7 +180,18 @@ DATA_KINDS: tuple[DataKind, ...] = (
         "Log-probabilities are logits whose logsumexp is 0: a softmax loss changes nothing, and costs one softmax more.",
     ),
     DataKind("multi-label logits (N, C), targets 0 or 1 (N, C)", _LOGITS, _SEVERAL, _SIGMOID, _SIGMOID),
+    DataKind(
+        "multi-label logits (N, C), targets 0 or 1 as integers (N, C)",
+        _LOGITS,
+        _SEVERAL.astype(np.int64),
+        _SIGMOID,
+        "",
+        "Give the targets the dtype of the logits.",
+        meant=(_LOGITS, _SEVERAL),
+    ),
+    DataKind("multi-label logits (N, C), soft targets (N, C)", _LOGITS, _SEVERAL_SOFT, _SIGMOID, _SIGMOID),
     DataKind("multi-label probabilities (N, C), targets 0 or 1 (N, C)", _INDEPENDENT, _SEVERAL, _BINARY, _BINARY),
+    DataKind("multi-label probabilities (N, C), soft targets (N, C)", _INDEPENDENT, _SEVERAL_SOFT, _BINARY, _BINARY),
     DataKind(
         "multi-label log-probabilities (N, C), targets 0 or 1 (N, C)",
         _log(_INDEPENDENT),
