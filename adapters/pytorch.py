@@ -75,6 +75,7 @@ parts = (pytorch_options,)
 """The modules that have more bindings."""
 
 _DOCS = "https://docs.pytorch.org/docs/2.13/generated/torch.nn."
+_DISTRIBUTIONS = "https://docs.pytorch.org/docs/2.13/distributions.html"
 _OVER_ALL = Semantics(mean_divisor="rows")
 """BCEWithLogitsLoss: "'mean': the sum of the output will be divided by the number of elements in the output"."""
 _SECOND_AXIS = Semantics(class_axis="second")
@@ -173,6 +174,17 @@ def bce_with_logits_loss(logits, targets, *, reduction, sample_weight=None, pos_
 )
 def by_logsigmoid(logits, targets):
     return -(targets * F.logsigmoid(logits) + (1 - targets) * F.logsigmoid(-logits))
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="-torch.distributions.Bernoulli(logits).log_prob",
+    grade=Grade("split", "direct"),
+    documentation=_DISTRIBUTIONS,
+)
+def bernoulli_log_prob(logits, targets):
+    # Arguments that are validated must be 0 or 1, which soft targets are not.
+    return -torch.distributions.Bernoulli(logits=logits, validate_args=False).log_prob(targets)
 
 
 @implements(
@@ -290,6 +302,16 @@ def nll_loss_of_log_softmax(logits, labels, *, reduction, class_weight=None, ign
 def nll_loss_module(logits, labels, *, reduction, class_weight=None, ignore_index=-100, class_axis=1):
     loss = nn.NLLLoss(weight=class_weight, ignore_index=ignore_index, reduction=reduction)
     return loss(nn.LogSoftmax(dim=1)(logits), labels)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="-torch.distributions.Categorical(logits).log_prob",
+    grade=Grade("lse", "lse"),
+    documentation=_DISTRIBUTIONS,
+)
+def categorical_log_prob(logits, labels):
+    return -torch.distributions.Categorical(logits=logits).log_prob(labels)
 
 
 @implements(
