@@ -14,6 +14,9 @@ from reference.options import Options, one_hot_targets
 
 Rows = list[tuple[str, ArrayLike, ArrayLike]]
 
+GUARDED = ("kl_divergence", "binary_focal_cross_entropy", "categorical_focal_cross_entropy")
+"""The losses beyond the founding table that are infinite at a probability of 0, which implementations guard against."""
+
 LADDER = 64
 """Rows of a ladder; the shape (64, 2) is one of the shape buckets."""
 

@@ -822,6 +822,13 @@ def z_loss_before_cap(logits, labels, *, soft_cap=None, z_loss=None):
     return capped if z_loss is None else capped + z_loss * torch.logsumexp(logits, -1) ** 2
 
 
+@focal(api="mutant: focal loss that stops at 85")
+def focal_that_stops(probabilities, targets, **given):
+    """The logarithm is floored close to that of the smallest normal number."""
+    floored = torch.log(probabilities.clamp(min=1.2e-37)).detach() - torch.log(probabilities).detach()
+    return focal_loss(probabilities, targets, **given) - (targets * floored).sum(-1)
+
+
 # Numbers that an option has where it is not given
 
 
