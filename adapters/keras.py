@@ -470,12 +470,20 @@ def categorical_focal_class(
 @implements(
     "categorical_focal_cross_entropy",
     api="keras.losses.categorical_focal_crossentropy",
-    options=("label_smoothing", "alpha", "gamma", "class_axis"),
+    options=("label_smoothing", "class_weight", "alpha", "gamma", "class_axis"),
+    apart=("class_weight", "alpha"),
     documentation=_LOSSES + "categorical_focal_crossentropy-function",
 )
-def categorical_focal_function(probabilities, targets, *, label_smoothing=0.0, alpha=1.0, gamma=2.0, class_axis=-1):
+def categorical_focal_function(
+    probabilities, targets, *, label_smoothing=0.0, class_weight=None, alpha=1.0, gamma=2.0, class_axis=-1
+):
     return keras.losses.categorical_focal_crossentropy(
-        targets, probabilities, alpha=alpha, gamma=gamma, label_smoothing=label_smoothing, axis=class_axis
+        targets,
+        probabilities,
+        alpha=alpha if class_weight is None else class_weight,
+        gamma=gamma,
+        label_smoothing=label_smoothing,
+        axis=class_axis,
     )
 
 
@@ -505,13 +513,22 @@ def categorical_focal_class_with_logits(
 @implements(
     "categorical_focal_cross_entropy_with_logits",
     api="keras.losses.categorical_focal_crossentropy(from_logits=True)",
-    options=("label_smoothing", "alpha", "gamma", "class_axis"),
+    options=("label_smoothing", "class_weight", "alpha", "gamma", "class_axis"),
     grade=FOCAL_OF_SOFTMAX,
+    apart=("class_weight", "alpha"),
     documentation=_LOSSES + "categorical_focal_crossentropy-function",
 )
-def categorical_focal_function_with_logits(logits, targets, *, label_smoothing=0.0, alpha=1.0, gamma=2.0, class_axis=-1):
+def categorical_focal_function_with_logits(
+    logits, targets, *, label_smoothing=0.0, class_weight=None, alpha=1.0, gamma=2.0, class_axis=-1
+):
     return keras.losses.categorical_focal_crossentropy(
-        targets, logits, from_logits=True, alpha=alpha, gamma=gamma, label_smoothing=label_smoothing, axis=class_axis
+        targets,
+        logits,
+        from_logits=True,
+        alpha=alpha if class_weight is None else class_weight,
+        gamma=gamma,
+        label_smoothing=label_smoothing,
+        axis=class_axis,
     )
 
 
