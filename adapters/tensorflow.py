@@ -142,6 +142,15 @@ def keras_binary(probabilities, targets, *, reduction):
 
 @implements(
     "binary_cross_entropy",
+    api="tf.keras.backend.binary_crossentropy",
+    documentation=_DOCS + "keras/backend/binary_crossentropy",
+)
+def backend_binary(probabilities, targets):
+    return tf.keras.backend.binary_crossentropy(targets, probabilities)
+
+
+@implements(
+    "binary_cross_entropy",
     api="tf.math.log(p), tf.math.log(1 - p)",
     documentation=_DOCS + "math/log",
 )
@@ -182,6 +191,15 @@ def keras_categorical(probabilities, targets, *, reduction):
 
 @implements(
     "categorical_cross_entropy",
+    api="tf.keras.backend.categorical_crossentropy",
+    documentation=_DOCS + "keras/backend/categorical_crossentropy",
+)
+def backend_categorical(probabilities, targets):
+    return tf.keras.backend.categorical_crossentropy(targets, probabilities)
+
+
+@implements(
+    "categorical_cross_entropy",
     api="tf.math.log, -sum(t * log p)",
     documentation=_DOCS + "math/log",
 )
@@ -207,6 +225,15 @@ def categorical_by_xlogy(probabilities, targets):
 )
 def keras_sparse(probabilities, labels, *, reduction):
     return tf.keras.losses.SparseCategoricalCrossentropy(reduction=reduction)(labels, probabilities)
+
+
+@implements(
+    "sparse_categorical_cross_entropy",
+    api="tf.keras.backend.sparse_categorical_crossentropy",
+    documentation=_DOCS + "keras/backend/sparse_categorical_crossentropy",
+)
+def backend_sparse(probabilities, labels):
+    return tf.keras.backend.sparse_categorical_crossentropy(labels, probabilities)
 
 
 @implements(
@@ -275,6 +302,16 @@ def sigmoid_cross_entropy(logits, targets, *, reduction, sample_weight=None, lab
 )
 def keras_binary_with_logits(logits, targets, *, reduction):
     return tf.keras.losses.BinaryCrossentropy(from_logits=True, reduction=reduction)(targets, logits)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="tf.keras.backend.binary_crossentropy(from_logits=True)",
+    grade=_FOLD,
+    documentation=_DOCS + "keras/backend/binary_crossentropy",
+)
+def backend_binary_with_logits(logits, targets):
+    return tf.keras.backend.binary_crossentropy(targets, logits, from_logits=True)
 
 
 @implements(
@@ -366,6 +403,17 @@ def keras_categorical_with_logits(logits, targets, *, reduction):
 
 @implements(
     "softmax_cross_entropy_with_logits",
+    api="tf.keras.backend.categorical_crossentropy(from_logits=True)",
+    options=("class_axis",),
+    grade=_QUOTIENT,
+    documentation=_DOCS + "keras/backend/categorical_crossentropy",
+)
+def backend_categorical_with_logits(logits, targets, *, class_axis=-1):
+    return tf.keras.backend.categorical_crossentropy(targets, logits, from_logits=True, axis=class_axis)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
     api="tf.nn.log_softmax, -sum(t * log p)",
     documentation=_DOCS + "nn/log_softmax",
 )
@@ -430,6 +478,19 @@ def sparse_softmax_cross_entropy(logits, labels, *, reduction, sample_weight=1.0
 )
 def keras_sparse_with_logits(logits, labels, *, reduction):
     return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)(labels, logits)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.keras.backend.sparse_categorical_crossentropy(from_logits=True)",
+    options=("ignore_index", "class_axis"),
+    grade=_QUOTIENT,
+    documentation=_DOCS + "keras/backend/sparse_categorical_crossentropy",
+)
+def backend_sparse_with_logits(logits, labels, *, ignore_index=None, class_axis=-1):
+    return tf.keras.backend.sparse_categorical_crossentropy(
+        labels, logits, from_logits=True, ignore_class=ignore_index, axis=class_axis
+    )
 
 
 @implements(
