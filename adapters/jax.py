@@ -1,4 +1,8 @@
-"""JAX and optax: every public way to compute one of the losses, run under `jax.jit`, and a sample of it op by op."""
+"""JAX and optax: every public way to compute one of the losses, run under `jax.jit`, and a sample of it op by op.
+
+Not here is what computes another loss: `optax.losses.generalized_kl_divergence`, its older name `convex_kl_divergence` and
+`jax.scipy.special.kl_div` add sum_k p_k - t_k to the divergence. Where both sum to one that is 0, but not its gradient.
+"""
 
 from collections.abc import Callable, Mapping
 from time import perf_counter

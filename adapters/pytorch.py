@@ -1,4 +1,9 @@
-"""PyTorch: how `torch.nn` spells each loss."""
+"""PyTorch: how `torch.nn` spells each loss, and `torch.distributions` two of them.
+
+Not here is what computes another loss: `torch.distributions.kl_divergence` normalises what it is given, and its gradient is
+that of the normalised. Nor are distributions that are given probabilities: they keep them eps, the spacing of the dtype at 1,
+away from 0 and 1, which is no alternative of a choice point.
+"""
 
 import os
 from collections.abc import Mapping

@@ -61,7 +61,8 @@ def semantics_of(binding):
     if LOSSES[binding.loss].prediction == "logit" or not binding.api.startswith("tf.keras"):
         return binding.semantics
     sums = {"categorical_cross_entropy": "renormalised", "sparse_categorical_cross_entropy": "renormalised_after_guard"}
-    return replace(binding.semantics, log_of_zero="clip_1e-7", probability_sum=sums.get(binding.loss, "as_given"))
+    guard = "clip_then_add_1e-7" if binding.api == "tf.keras.backend.binary_crossentropy" else "clip_1e-7"
+    return replace(binding.semantics, log_of_zero=guard, probability_sum=sums.get(binding.loss, "as_given"))
 
 
 def judged_in(binding, dtype):
