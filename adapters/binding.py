@@ -58,6 +58,12 @@ class Binding:
         return given <= {*self.options, *LOSSES[self.loss].parameters} and len(given & set(self.apart)) < 2
 
     @property
+    def outer(self) -> str:
+        """The API that a composition applies to what another returns, in ``api`` before " over "; "" where there is none."""
+        outer, over, _ = self.api.partition(" over ")
+        return outer if over else ""
+
+    @property
     def is_composition(self) -> bool:
         """Whether it is no call of the one public name that ``api`` gives, but an expression of several."""
         (*_, function) = ast.parse(self.source).body

@@ -573,6 +573,16 @@ CLAUSES: tuple[Clause, ...] = (
         asked=_has_any("class_weight"),
         in_one_dtype=True,
     ),
+    Clause(
+        74,
+        "output of an activation",
+        forms.of_activation,
+        _table(tables.saturated),
+        applies=lambda loss: loss.name in forms.OF_PROBABILITIES,
+        asked=lambda binding: binding.textbook and bool(binding.outer),
+        of_reduced=True,
+        sample=_table(tables.saturated),
+    ),
     _of_parameters(
         80, "linear targets that do not sum to one", linear.unnormalised, _table(tables.linear_unnormalised), applies=_dense
     ),

@@ -116,6 +116,28 @@ def certain(spec: Loss, dtype: str) -> list[Batch]:
     return [small(spec, dtype, "certain", rows)]
 
 
+def saturated(spec: Loss, dtype: str) -> list[Batch]:
+    """Return logits so far apart that their sigmoid or softmax is exactly 0 and 1 in every dtype, right and wrong."""
+    rows: Rows = [("right", 1000.0, 1.0), ("right", -1000.0, 0.0), ("wrong", 1000.0, 0.0), ("wrong", -1000.0, 1.0)]
+    if spec.has_classes:
+        rows = [
+            ("right", [1000.0, 0.0, -1000.0], 0),
+            ("wrong", [1000.0, 0.0, -1000.0], 1),
+            ("wrong", [-1000.0, 0.0, 1000.0], 0),
+        ]
+    return [small(spec, dtype, "saturated", (rows * SMALL[0])[: SMALL[0]])]
+
+
+def activated(batch: Batch, loss: str) -> Batch | None:
+    """Return the sigmoid or softmax of logits for a loss that takes those; None if any of it is rounded, not just 0 or 1."""
+    x = batch.prediction.astype(np.float64)
+    with np.errstate(over="ignore"):
+        weight = np.exp(x - x.max(-1, keepdims=True)) if LOSSES[loss].has_classes else np.exp(-x)
+    p = weight / weight.sum(-1, keepdims=True) if LOSSES[loss].has_classes else 1 / (1 + weight)
+    numbers = lay_out(p.astype(batch.dtype), "rowwise")
+    return replace(batch, loss=loss, prediction=numbers) if np.isin(p, (0.0, 1.0)).all() else None
+
+
 def zeros_and_ties(spec: Loss, dtype: str) -> list[Batch]:
     """Return logits of 0 and -0, and rows of equal logits."""
     if not spec.has_classes:

@@ -205,7 +205,7 @@ def _kept(trial: Trial, batch: Batch, reduction: str, class_axis: int | None, up
 def _relevant(loss: Loss, semantics: Semantics) -> Semantics:
     """Return the semantics with everything reset that the evaluation of this loss does not read, so that more is shared."""
     unread = {"small_loss", "mean_of_nothing", "mean_of_no_weight", "mean_divisor"}
-    unread |= {"label_dtype", "label_column", "mixed_dtype", "weight_dtype", "class_axis"}
+    unread |= {"label_dtype", "label_column", "mixed_dtype", "weight_dtype", "class_axis", "activation_output"}
     unread |= {"computation_dtype"} if semantics.computation_dtype == "float32" else set()  # the precision says it
     unread |= {"probability_sum", "target_gradient"} if loss.prediction == "logit" else {"infinite_logit"}
     unread |= {"log_of_zero"} if loss.prediction == "logit" and "gamma" not in loss.options else set()  # focal losses clip p

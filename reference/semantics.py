@@ -28,6 +28,7 @@ class Semantics:
     gradient_at_guard: str = "exact"
     probability_sum: str = "as_given"
     divergence_guard: str = "none"
+    activation_output: str = "numbers"
     masked_class: str = "zero"
     infinite_logit: str = "limit"
     small_loss: str = "relative"
@@ -93,6 +94,14 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
         {
             "none": "nothing: +inf where p = 0 and t > 0",
             "clip_both_1e-7": "t and p are both clipped to [1e-7, 1], outside the logarithm too; no gradient outside",
+        },
+    ),
+    ChoicePoint(
+        "activation_output",
+        "What is a loss of probabilities that a sigmoid or softmax has returned?",
+        {
+            "numbers": "the loss of those numbers, wherever they come from",
+            "logits": "the loss of the logits that the activation was given, found again behind what it returned",
         },
     ),
     ChoicePoint(

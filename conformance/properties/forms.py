@@ -10,7 +10,9 @@ from conformance.cases import Batch
 from conformance.judging import Judgement, agree, compare
 from conformance.properties.options import expect_reduced, has_gradient, poisoned
 from conformance.properties.relations import with_arrays
+from conformance.tables import activated
 from conformance.trial import Answer, Trial, float64
+from reference.losses import LOSSES
 from reference.precision import PRECISIONS
 
 GUARDED = {
@@ -20,6 +22,14 @@ GUARDED = {
     "divergence_guard": "clip_both_1e-7",
 }
 """What a form may do to probabilities though its documentation does not say so."""
+
+
+OF_PROBABILITIES = {
+    "sigmoid_cross_entropy_with_logits": "binary_cross_entropy",
+    "softmax_cross_entropy_with_logits": "categorical_cross_entropy",
+    "sparse_softmax_cross_entropy_with_logits": "sparse_categorical_cross_entropy",
+}
+"""The losses of logits that are losses of the sigmoid or softmax of them."""
 
 
 def reduced_alone(trial: Trial, batch: Batch) -> list[Judgement]:
@@ -67,6 +77,46 @@ def forms_agree(trial: Trial, batch: Batch) -> list[Judgement]:
         if has_gradient(trial, answer):
             judgements.append(agree(batch, answer, wanted, "gradient", slack + own_slack, name=f"gradient under {reduction}"))
     return judgements
+
+
+def of_activation(trial: Trial, batch: Batch) -> list[Judgement]:
+    """A loss of probabilities that a sigmoid or softmax has returned is the loss of those numbers, wherever they come from."""
+    reduction = trial.binding.least_reduced
+    if trial.semantics.activation_output == "logits":
+        answer, (value, bound, gradient, slack) = trial.ask(batch, reduction=reduction), _expected(trial, batch, reduction)
+        return [compare(batch, answer, "value", value, bound), compare(batch, answer, "gradient", gradient, slack)]
+    numbers = activated(batch, OF_PROBABILITIES[batch.loss])
+    return [] if numbers is None else _of_numbers(trial, batch, numbers, reduction)
+
+
+def _of_numbers(trial: Trial, batch: Batch, numbers: Batch, reduction: str) -> list[Judgement]:
+    """Judge a loss over an activation that has returned numbers, all of them 0 or 1, by the loss of the numbers.
+
+    There the slope of the activation is exactly 0, and so is that of the whole wherever that of the loss is finite.
+    """
+    answer, (value, bound, slope) = trial.ask(batch, reduction=reduction), _loss_of_numbers(trial, numbers, reduction)
+    judgements = [compare(batch, answer, "value", value, np.where(np.isfinite(value), bound, 0.0))]
+    if has_gradient(trial, answer):
+        flat = np.zeros(batch.prediction.shape)
+        judged = compare(batch, answer, "gradient", flat, flat)
+        judgements.append(replace(judged, ratio=np.where(np.isfinite(slope).all(-1), judged.ratio, 0.0)))
+    return judgements
+
+
+def _loss_of_numbers(trial: Trial, numbers: Batch, reduction: str) -> tuple[NDArray, NDArray, NDArray]:
+    """Return a loss of probabilities with its bound and its gradient.
+
+    It is what the API answers that a composition applies to an activation; of one that is not bound, what the reference says.
+    """
+    for other in trial.siblings:
+        if other.loss == numbers.loss and other.api == trial.binding.outer and reduction in other.reductions:
+            plain = replace(trial, binding=other, semantics=other.semantics, grade=other.grade)
+            bound, _ = _bounds(plain, numbers, reduction, alike=False)
+            value, gradient = (float64(plain.ask(numbers, reduction=reduction).array(name)) for name in ("value", "gradient"))
+            return value, bound, gradient
+    plain = replace(trial, binding=replace(trial.binding, loss=numbers.loss), grade=LOSSES[numbers.loss].default_grade)
+    value, bound, gradient, _ = _expected(plain, numbers, reduction)
+    return value, bound, gradient
 
 
 def _class_of(trial: Trial) -> Binding | None:
