@@ -266,21 +266,46 @@ def _clipped_log_of_softmax(x: Array, targets: NDArray, quantity: str, precision
     """The same with p divided by its sum, 1 but for roundings, and clipped to [1e-7, 1 - 1e-7]: no gradient outside."""
     hard = targets.ndim < x.ndim
     t = one_hot_targets(targets, x.shape[-1]) if hard else targets.astype(np.float64)
-    rows = softmax_rows(x, precision)
     undefined = ~np.isfinite(x.max(-1))
-    error = 2 * probability_error(rows, "quotient", precision) + ROUNDINGS * precision.u * rows.p
-    here, (first, last) = _rounded(rows.p, error, precision), clip_bounds(precision)
+    here, p, perhaps, surely = _clipped_softmax(x, precision)
     if quantity == "gradient":
-        perhaps, surely = (here.low < first) | (here.high > last), (here.high < first) | (here.low > last)
         most, least = np.where(surely, 0.0, t), np.where(perhaps, 0.0, t)
         low = here.low * least.sum(-1, keepdims=True) - most
         high = here.high * most.sum(-1, keepdims=True) - least
         slack = ROUNDINGS * precision.u * (here.high * most.sum(-1, keepdims=True) + most) + 2 * precision.smallest
         return _range(low - slack, high + slack).only_nan(undefined[:, None] & np.ones(x.shape, bool))
-    never = np.zeros(x.shape, bool)
-    p = Rounded(np.clip(here.low, first, last), np.clip(here.high, first, last), never, never)
     log = _log(p, precision)
     return log if quantity == "target gradient" else _weighted(t, log, p).sum(precision).only_nan(undefined)
+
+
+def _clipped_softmax(x: Array, precision: Precision) -> tuple[Rounded, Rounded, Mask, Mask]:
+    """Return softmax(x), the same clipped to [1e-7, 1 - 1e-7], and where it perhaps and surely was outside."""
+    rows, never = softmax_rows(x, precision), np.zeros(x.shape, bool)
+    error = 2 * probability_error(rows, "quotient", precision) + ROUNDINGS * precision.u * rows.p
+    here, (first, last) = _rounded(rows.p, error, precision), clip_bounds(precision)
+    clipped = Rounded(np.clip(here.low, first, last), np.clip(here.high, first, last), never, never)
+    return here, clipped, (here.low < first) | (here.high > last), (here.high < first) | (here.low > last)
+
+
+def _clipped_softmax_over_sum(x: Array, labels: NDArray, quantity: str, precision: Precision) -> Range:
+    """-log(c_j / sum c), c the clipped softmax: softmax cross-entropy of log c, which divides what was clipped by its sum.
+
+    The gradient is a_i - p_i sum_k a_k, a = c / sum c - t inside of the clip and 0 outside.
+    """
+    t = one_hot_targets(labels, x.shape[-1])
+    here, c, perhaps, surely = _clipped_softmax(x, precision)
+    low, high = (end.sum(-1, keepdims=True) for end in (c.low, c.high))
+    if quantity == "value":
+        log = _weighted(t, _log(c, precision), c)
+        slack = ROUNDINGS * precision.u * (1 + log.high.sum(-1))
+        return _range(log.low.sum(-1) + np.log(low[:, 0]) - slack, log.high.sum(-1) + np.log(high[:, 0]) + slack)
+    least, most = c.low / high - t, c.high / low - t
+    least, most = np.where(perhaps, np.minimum(least, 0), least), np.where(perhaps, np.maximum(most, 0), most)
+    least, most = np.where(surely, 0.0, least), np.where(surely, 0.0, most)
+    sums = [end.sum(-1, keepdims=True) for end in (least, most)]
+    products = np.stack([p * total for p in (here.low, here.high) for total in sums])
+    slack = ROUNDINGS * precision.u * (np.abs(least) + here.high * (1 + t.sum(-1, keepdims=True))) + 2 * precision.smallest
+    return _range(least - products.max(0) - slack, most - products.min(0) + slack)
 
 
 COMPOSITIONS: dict[str, Callable[[Array, NDArray, str, Precision], Range]] = {
@@ -289,5 +314,6 @@ COMPOSITIONS: dict[str, Callable[[Array, NDArray, str, Precision], Range]] = {
     "clipped_log_of_sigmoid": _clipped_log_of_sigmoid,
     "log_of_softmax": _log_of_softmax,
     "clipped_log_of_softmax": _clipped_log_of_softmax,
+    "clipped_softmax_over_sum": _clipped_softmax_over_sum,
 }
 """(logits, targets, quantity, dtype) -> the range of that quantity, by the name of the composition."""

@@ -15,6 +15,7 @@ from reference.precision import PRECISIONS
 from tests.conformance.asking import ask, expectation
 
 SIGMOID, SOFTMAX = "sigmoid_cross_entropy_with_logits", "softmax_cross_entropy_with_logits"
+SPARSE = "sparse_softmax_cross_entropy_with_logits"
 
 
 def _same(value):
@@ -87,6 +88,41 @@ def test_composition_does_not_explain_another(name: str) -> None:
     binding, clauses = sigmoid_binding(), (1, 2, 11)
     entry = expectation(binding.api, *clauses, observed=Observed(composition=name))
     assert {record.verdict for record in ask(binding, *clauses, entries=(entry,), using=framework)} == {"changed"}
+
+
+def clipped_binding(value: Callable = _same, gradient: Callable = _same) -> Binding:
+    """Return softmax cross-entropy of the logarithm of a clipped softmax, with value and gradient changed."""
+
+    @implements(SPARSE, api="cross_entropy(log(clamp(softmax(x))))", grade=Grade("log_quotient", "log_quotient"))
+    def composition(logits, labels):
+        p = torch.softmax(hooked(logits, gradient), -1).clamp(1e-7, 1 - 1e-7)
+        return value(torch.nn.functional.cross_entropy(p.log(), labels, reduction="none"))
+
+    return composition
+
+
+CHANGES_OF_CLIPPED: dict[str, tuple[Callable, Callable]] = {
+    "a thousandth more than the largest": (lambda value: torch.where(value > 12, value * 1.001, value), _same),
+    "no division by the sum": (lambda value: value - 1e-7, _same),
+    "NaN for the largest": (lambda value: torch.where(value > 12, torch.nan, value), _same),
+    "a gradient twice as large": (_same, lambda slope: 2 * slope),
+    "a gradient where there is none": (_same, lambda slope: torch.where(slope == 0, 1.0, slope)),
+}
+
+
+def verdicts_of_clipped(binding: Binding, name: str = "clipped_softmax_over_sum") -> set[str]:
+    entry = expectation(binding.api, 1, 2, observed=Observed(composition=name))
+    return {record.verdict for record in ask(binding, 1, 2, entries=(entry,), using=framework)}
+
+
+def test_clipped_softmax_over_its_sum_explains_itself_and_is_not_the_clipped_softmax() -> None:
+    assert verdicts_of_clipped(clipped_binding()) == {"known defect"}
+    assert "changed" in verdicts_of_clipped(clipped_binding(), "clipped_log_of_softmax")
+
+
+@pytest.mark.parametrize("change", CHANGES_OF_CLIPPED)
+def test_what_changes_in_a_clipped_softmax_over_its_sum_is_seen(change: str) -> None:
+    assert "changed" in verdicts_of_clipped(clipped_binding(*CHANGES_OF_CLIPPED[change]))
 
 
 def ranges(name: str, quantity: str, x: list[float], t: list[float], dtype: str = "float32") -> Range:
