@@ -48,7 +48,7 @@ class Keras:
     name = f"keras-{_backend}"
     packages = ("keras", *_runner.packages)
     # A loss that is called by itself runs op by op on JAX; what a model compiles has a mode of its own.
-    modes = _runner.modes[::-1]
+    modes = ("eager", *(mode for mode in _runner.modes if mode != "eager"))
     # The floatx of Keras, and float64 where it costs little: what Keras itself does with a dtype shows on one backend.
     dtypes = _runner.dtypes if _backend == "torch" else ("float32",)
     keeps_answers = _runner.keeps_answers

@@ -1,4 +1,7 @@
-"""TensorFlow: every public way to compute one of the losses, run eagerly; of Keras the classes that `tf.keras` names."""
+"""TensorFlow: every public way to compute one of the losses, run eagerly, and a sample of it under `tf.function`.
+
+Of Keras it has the classes that `tf.keras` names.
+"""
 
 import os
 import platform
@@ -23,19 +26,24 @@ DEVICES = {"cpu": "/CPU:0", "cuda": "/GPU:0"}
 """What TensorFlow calls the devices that `--device` names."""
 
 
-def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None, parameters=None):
+def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None, parameters=None, trace=lambda function: function):
     """Return the value, its gradient, and the gradient with respect to floating targets; None where there is none.
 
-    ``cotangent`` is the upstream gradient, ones if None. The gradients with respect to parameters follow, if there are any.
+    ``cotangent`` is the upstream gradient, ones if None; ``trace`` is what makes a graph of it, if anything does. The gradients
+    with respect to parameters follow, if there are any.
     """
     x, t = tf.constant(prediction), tf.constant(target)
     given = {name: tf.constant(array) for name, array in (arrays or {}).items()}
     learnt = {name: tf.constant(array) for name, array in (parameters or {}).items()}
-    with tf.GradientTape() as tape:
-        tape.watch([x, *([t] if t.dtype.is_floating else []), *learnt.values()])
-        value = loss(x, t, **given, **learnt)
-    upstream = None if cotangent is None else tf.cast(cotangent, value.dtype)
-    gradients = tape.gradient(value, [x, t, *learnt.values()], output_gradients=upstream)
+
+    def pull_back(x, t, given, learnt):
+        with tf.GradientTape() as tape:
+            tape.watch([x, *([t] if t.dtype.is_floating else []), *learnt.values()])
+            value = loss(x, t, **given, **learnt)
+        upstream = None if cotangent is None else tf.cast(cotangent, value.dtype)
+        return value, tape.gradient(value, [x, t, *learnt.values()], output_gradients=upstream)
+
+    value, gradients = trace(pull_back)(x, t, given, learnt)
     return value.numpy(), *(None if g is None else tf.convert_to_tensor(g).numpy() for g in gradients)
 
 
@@ -49,17 +57,17 @@ def _distribution() -> str:
 
 
 class TensorFlow:
-    """TensorFlow as an `adapters.framework.Framework`: operations run one by one, nothing is compiled."""
+    """TensorFlow as an `adapters.framework.Framework`: operations run one by one, or a graph that is traced for each call."""
 
     name = "tensorflow"
     packages = (_distribution(), "keras", "numpy")
-    modes = ("eager",)
+    modes = ("eager", "tf.function")
     dtypes = ("float32", "float64")
     keeps_answers = True
     sparing: tuple[str, ...] = ()
     environment: Mapping[str, str] = {"KERAS_BACKEND": "tensorflow"}
     value_and_gradient = staticmethod(value_and_gradient)
-    mode_arguments: Mapping[str, str] = {}
+    mode_arguments: Mapping[str, str] = {"tf.function": "trace=tf.function"}
 
     def devices(self) -> Mapping[str, str]:
         """Return "cpu", and "cuda" where there is one."""
@@ -69,13 +77,14 @@ class TensorFlow:
         return found
 
     def run(self, loss: Loss, call: Call, *, key: object, mode: str, device: str) -> Outcome:
-        """Run a loss and its gradient eagerly; the key plays no part. See `adapters.framework.Framework.run`."""
+        """Run a loss and its gradient; no graph is kept, so the key plays no part. See `adapters.framework.Framework.run`."""
         given = on_private_copies(call)
         inputs = loss, given.prediction, given.target, given.cotangent, given.arrays, given.parameters
+        how = {"trace": tf.function} if mode == "tf.function" else {}
         start = perf_counter()
         try:
             with tf.device(DEVICES[device]):
-                value, gradient, target_gradient, *others = value_and_gradient(*inputs)
+                value, gradient, target_gradient, *others = value_and_gradient(*inputs, **how)
         except Exception as error:
             # The node that TensorFlow puts in front of its messages names the device, not what is wrong.
             wording = re.sub(r"\{\{.*?\}\} ?", "", describe_error(error))
@@ -98,6 +107,8 @@ _FLOATX = Semantics(computation_dtype="float32")
 """The Keras loss classes: "dtype: The dtype of the loss's computations. Defaults to None, which means using floatx()"."""
 _FLOATX_ROW_MEAN = Semantics(computation_dtype="float32", loss_shape="row_mean")
 """BinaryCrossentropy: "axis: The axis along which the mean is computed. Defaults to -1"."""
+_IN_FLOATX = ("float32",)
+"""What they compute in: their losses of an activation are asked in no other dtype."""
 _ANY_TARGET_SUM = Semantics(unnormalised_gradient="unscaled")
 """tf.nn: each row of labels must be a distribution; "if they are not, the computation of the gradient will be incorrect"."""
 _ONE_HOT = Semantics(negative_index="zero", index_too_large="zero")
@@ -326,6 +337,19 @@ def by_log_sigmoid(logits, targets):
 
 @implements(
     "sigmoid_cross_entropy_with_logits",
+    api="tf.keras.losses.BinaryCrossentropy over tf.sigmoid",
+    dtypes=_IN_FLOATX,
+    semantics=_FLOATX_ROW_MEAN,
+    grade=Grade("pair", "pair"),
+    documentation=_DOCS + "keras/losses/BinaryCrossentropy",
+    textbook=True,
+)
+def keras_binary_of_sigmoid(logits, targets):
+    return tf.keras.losses.BinaryCrossentropy(reduction="none")(targets, tf.sigmoid(logits))
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
     api="tf.math.log(tf.sigmoid)",
     grade=Grade("pair", "pair"),
     documentation=_DOCS + "math/sigmoid",
@@ -433,6 +457,19 @@ def by_logsumexp(logits, targets):
 
 @implements(
     "softmax_cross_entropy_with_logits",
+    api="tf.keras.losses.CategoricalCrossentropy over tf.nn.softmax",
+    dtypes=_IN_FLOATX,
+    semantics=_FLOATX,
+    grade=_LOG_OF_SOFTMAX,
+    documentation=_DOCS + "keras/losses/CategoricalCrossentropy",
+    textbook=True,
+)
+def keras_categorical_of_softmax(logits, targets):
+    return tf.keras.losses.CategoricalCrossentropy(reduction="none")(targets, tf.nn.softmax(logits))
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
     api="tf.math.log(tf.nn.softmax)",
     grade=_LOG_OF_SOFTMAX,
     documentation=_DOCS + "nn/softmax",
@@ -511,6 +548,19 @@ def log_softmax_gathered(logits, labels):
 def log_softmax_times_one_hot(logits, labels):
     one_hot = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
     return -tf.reduce_sum(one_hot * tf.nn.log_softmax(logits), axis=-1)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.keras.losses.SparseCategoricalCrossentropy over tf.nn.softmax",
+    dtypes=_IN_FLOATX,
+    semantics=_FLOATX,
+    grade=_LOG_OF_SOFTMAX,
+    documentation=_DOCS + "keras/losses/SparseCategoricalCrossentropy",
+    textbook=True,
+)
+def keras_sparse_of_softmax(logits, labels):
+    return tf.keras.losses.SparseCategoricalCrossentropy(reduction="none")(labels, tf.nn.softmax(logits))
 
 
 @implements(

@@ -144,6 +144,30 @@ def test_value_and_gradient_needs_only_numpy_and_tensorflow():
     assert value.dtype == gradient.dtype == target_gradient.dtype == outcome.dtype == "float64"
 
 
+@pytest.mark.parametrize("mode", adapter.framework.modes)
+def test_a_loss_runs_eagerly_or_in_a_graph_as_its_mode_says(mode):
+    in_graph = []
+
+    def told(logits, targets):
+        in_graph.append(not tf.executing_eagerly())
+        return log_softmax_loss(logits, targets)
+
+    call = Call(*worked("softmax_cross_entropy_with_logits", "float32"), cotangent=np.array([2, -4, 0.5], "float32"))
+    outcome, plain = adapter.framework.run(told, call, key="", mode=mode, device="cpu"), run(log_softmax_loss, call)
+    arguments = eval(f"dict({adapter.framework.mode_arguments.get(mode, '')})", {"tf": tf})
+    printed = adapter.value_and_gradient(told, call.prediction, call.target, call.cotangent, **arguments)
+    assert in_graph == [mode == "tf.function"] * 2
+    for got in ((outcome.value, outcome.gradient, outcome.target_gradient), printed):
+        for array, wanted in zip(got, (plain.value, plain.gradient, plain.target_gradient), strict=True):
+            np.testing.assert_array_equal(array, wanted)
+
+
+def test_what_tensorflow_raises_in_a_graph_becomes_the_error_of_the_outcome():
+    call = Call(*worked("softmax_cross_entropy_with_logits", "float32"))
+    outcome = adapter.framework.run(lambda x, t: x + tf.ones(7), call, key="", mode="tf.function", device="cpu")
+    assert outcome.error.startswith("ValueError:") and outcome.value is None
+
+
 def test_each_api_is_declared_once_for_a_loss():
     assert len(set(NAMES)) == len(NAMES)
     assert {binding.loss for binding in BINDINGS} >= set(FOUNDING_TABLE)
