@@ -350,6 +350,20 @@ def keras_binary_of_sigmoid(logits, targets):
 
 @implements(
     "sigmoid_cross_entropy_with_logits",
+    api="tf.keras.losses.BinaryCrossentropy over tf.keras.activations.softmax, of two classes",
+    dtypes=_IN_FLOATX,
+    semantics=_FLOATX,
+    grade=Grade("pair", "pair"),
+    documentation=_DOCS + "keras/losses/BinaryCrossentropy",
+    textbook=True,
+)
+def keras_binary_of_two_classes(logits, targets):
+    logits, targets = tf.stack([logits, tf.zeros_like(logits)], axis=-1), tf.stack([targets, 1 - targets], axis=-1)
+    return tf.keras.losses.BinaryCrossentropy(reduction="none")(targets, tf.keras.activations.softmax(logits))
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
     api="tf.math.log(tf.sigmoid)",
     grade=Grade("pair", "pair"),
     documentation=_DOCS + "math/sigmoid",

@@ -228,6 +228,26 @@ def _clipped_log_of_sigmoid(x: Array, targets: NDArray, quantity: str, precision
     return _stack(_weighted(t, logs[0], p), _weighted(1 - t, logs[1], q)).sum(precision)
 
 
+def _softmax_taken_for_sigmoid(x: Array, targets: NDArray, quantity: str, precision: Precision) -> Range:
+    """1/2 (max(x, 0) - x t + log1p(exp(-|x|)) + log 2), as IEEE arithmetic has it.
+
+    It is the mean of two sigmoid cross-entropies, of the logits x and 0 with t and 1 - t, where softmax(x, 0) is meant.
+    """
+    t, u = targets.astype(np.float64), precision.u
+    p = np.where(x >= 0, 1 / (1 + np.exp(-np.abs(x))), np.exp(-np.abs(x)) / (1 + np.exp(-np.abs(x))))
+    found, size = {
+        "value": (np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x))) + np.log(2), np.abs(x) + 1),
+        "gradient": (p - t, p + t),
+        "target gradient": (-x, np.abs(x)),
+    }[quantity]
+    slack = ROUNDINGS * u * np.where(np.isfinite(found), size, 0.0) + 2 * precision.smallest
+    return (
+        _range(found - slack, found + slack, up=np.isposinf(found), down=np.isneginf(found))
+        .only_nan(np.isnan(found))
+        .times(0.5)
+    )
+
+
 # Softmax: p_k, row by row.
 
 
@@ -312,6 +332,7 @@ COMPOSITIONS: dict[str, Callable[[Array, NDArray, str, Precision], Range]] = {
     "log_of_sigmoid": _log_of_sigmoid,
     "floored_log_of_sigmoid": _floored_log_of_sigmoid,
     "clipped_log_of_sigmoid": _clipped_log_of_sigmoid,
+    "softmax_taken_for_sigmoid": _softmax_taken_for_sigmoid,
     "log_of_softmax": _log_of_softmax,
     "clipped_log_of_softmax": _clipped_log_of_softmax,
     "clipped_softmax_over_sum": _clipped_softmax_over_sum,

@@ -106,10 +106,12 @@ def _of_numbers(trial: Trial, batch: Batch, numbers: Batch, reduction: str) -> l
 def _loss_of_numbers(trial: Trial, numbers: Batch, reduction: str) -> tuple[NDArray, NDArray, NDArray]:
     """Return a loss of probabilities with its bound and its gradient.
 
-    It is what the API answers that a composition applies to an activation; of one that is not bound, what the reference says.
+    It is what the API answers that a composition applies to an activation; of one that is not bound, or has losses of another
+    shape, what the reference says.
     """
     for other in trial.siblings:
-        if other.loss == numbers.loss and other.api == trial.binding.outer and reduction in other.reductions:
+        alike = reduction in other.reductions and other.semantics.loss_shape == trial.semantics.loss_shape
+        if other.loss == numbers.loss and other.api == trial.binding.outer and alike:
             plain = replace(trial, binding=other, semantics=other.semantics, grade=other.grade)
             bound, _ = _bounds(plain, numbers, reduction, alike=False)
             value, gradient = (float64(plain.ask(numbers, reduction=reduction).array(name)) for name in ("value", "gradient"))

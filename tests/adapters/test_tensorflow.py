@@ -152,10 +152,13 @@ def test_a_loss_runs_eagerly_or_in_a_graph_as_its_mode_says(mode):
         in_graph.append(not tf.executing_eagerly())
         return log_softmax_loss(logits, targets)
 
-    call = Call(*worked("softmax_cross_entropy_with_logits", "float32"), cotangent=np.array([2, -4, 0.5], "float32"))
+    prediction, target = worked("softmax_cross_entropy_with_logits", "float32")
+    call = Call(prediction, target, cotangent=np.array([2, -4, 0.5], "float32"))
     outcome, plain = adapter.framework.run(told, call, key="", mode=mode, device="cpu"), run(log_softmax_loss, call)
     arguments = eval(f"dict({adapter.framework.mode_arguments.get(mode, '')})", {"tf": tf})
-    printed = adapter.value_and_gradient(told, call.prediction, call.target, call.cotangent, **arguments)
+    printed = adapter.value_and_gradient(
+        told, call.prediction, call.target, call.cotangent, **arguments
+    )  # as a reproducer does
     assert in_graph == [mode == "tf.function"] * 2
     for got in ((outcome.value, outcome.gradient, outcome.target_gradient), printed):
         for array, wanted in zip(got, (plain.value, plain.gradient, plain.target_gradient), strict=True):

@@ -1,5 +1,6 @@
 """A listed composition explains what it computes, and nothing else: each change inside it is seen."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -101,28 +102,52 @@ def clipped_binding(value: Callable = _same, gradient: Callable = _same) -> Bind
     return composition
 
 
-CHANGES_OF_CLIPPED: dict[str, tuple[Callable, Callable]] = {
+def taken_binding(value: Callable = _same, gradient: Callable = _same) -> Binding:
+    """Return a binary loss that takes the logits x and 0 of a softmax for those of a sigmoid, or with a change."""
+
+    @implements(SIGMOID, api="binary_cross_entropy_with_logits([x, 0])", grade=Grade("pair", "pair"))
+    def composition(logits, targets):
+        x = hooked(logits, gradient)
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(x, targets, reduction="none")
+        return value((losses + math.log(2)) / 2)
+
+    return composition
+
+
+FINITE = {"clipped_softmax_over_sum": clipped_binding, "softmax_taken_for_sigmoid": taken_binding}
+"""Compositions that are finite wherever the logits are."""
+
+CHANGES_OF_FINITE: dict[str, tuple[Callable, Callable]] = {
     "a thousandth more than the largest": (lambda value: torch.where(value > 12, value * 1.001, value), _same),
-    "no division by the sum": (lambda value: value - 1e-7, _same),
+    "something left out": (lambda value: value - 1e-7 * torch.clamp(value, 1, 10), _same),
     "NaN for the largest": (lambda value: torch.where(value > 12, torch.nan, value), _same),
     "a gradient twice as large": (_same, lambda slope: 2 * slope),
     "a gradient where there is none": (_same, lambda slope: torch.where(slope == 0, 1.0, slope)),
 }
 
 
-def verdicts_of_clipped(binding: Binding, name: str = "clipped_softmax_over_sum") -> set[str]:
+def verdicts_of_finite(binding: Binding, name: str) -> set[str]:
     entry = expectation(binding.api, 1, 2, observed=Observed(composition=name))
     return {record.verdict for record in ask(binding, 1, 2, entries=(entry,), using=framework)}
 
 
-def test_clipped_softmax_over_its_sum_explains_itself_and_is_not_the_clipped_softmax() -> None:
-    assert verdicts_of_clipped(clipped_binding()) == {"known defect"}
-    assert "changed" in verdicts_of_clipped(clipped_binding(), "clipped_log_of_softmax")
+@pytest.mark.parametrize("name", FINITE)
+def test_finite_composition_explains_itself(name: str) -> None:
+    assert verdicts_of_finite(FINITE[name](), name) == {"known defect"}
 
 
-@pytest.mark.parametrize("change", CHANGES_OF_CLIPPED)
-def test_what_changes_in_a_clipped_softmax_over_its_sum_is_seen(change: str) -> None:
-    assert "changed" in verdicts_of_clipped(clipped_binding(*CHANGES_OF_CLIPPED[change]))
+@pytest.mark.parametrize("change", CHANGES_OF_FINITE)
+@pytest.mark.parametrize("name", FINITE)
+def test_what_changes_in_a_finite_composition_is_seen(name: str, change: str) -> None:
+    assert "changed" in verdicts_of_finite(FINITE[name](*CHANGES_OF_FINITE[change]), name)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("clipped_softmax_over_sum", "clipped_log_of_softmax"), ("softmax_taken_for_sigmoid", "clipped_log_of_sigmoid")],
+)
+def test_finite_composition_is_not_another(name: str, other: str) -> None:
+    assert "changed" in verdicts_of_finite(FINITE[name](), other)
 
 
 def ranges(name: str, quantity: str, x: list[float], t: list[float], dtype: str = "float32") -> Range:
@@ -139,6 +164,8 @@ def ranges(name: str, quantity: str, x: list[float], t: list[float], dtype: str 
         ("floored_log_of_sigmoid", "gradient", [0.5, 0.0, 0.0, 0.0], [-0.5, 1.0, np.nan, -1.0]),
         ("clipped_log_of_sigmoid", "value", [0.6931472, 15.942385, 1.1920929e-7, 16.118095], [0.6931, 16.2, 1e-5, 120.0]),
         ("clipped_log_of_sigmoid", "gradient", [0.5, 0.0, 0.0, 0.0], [-0.5, 1.0, np.nan, -1.0]),
+        ("softmax_taken_for_sigmoid", "value", [0.6931472, 60.346574, 0.3465736, 60.346574], [0.693, 60.3, 0.0, np.inf]),
+        ("softmax_taken_for_sigmoid", "gradient", [0.25, 0.5, 0.0, -0.5], [0.5, 1.0, 0.5, np.nan]),
     ],
 )
 def test_ranges_hold_what_is_computed(name: str, quantity: str, right: list[float], wrong: list[float]) -> None:
