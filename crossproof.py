@@ -116,9 +116,10 @@ def _run_pytest(options: list[str], pytest_arguments: tuple[str, ...], target: P
     import pytest
 
     where = [f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}", "-p", "conformance.plugin"]
+    own_watch = "-ofaulthandler_timeout=0"  # the plugin keeps watch
     # What these look after is not used here, and with the many loggers of a framework they cost a millisecond an item.
     unused = [f"-pno:{name}" for name in ("logging", "unraisableexception", "threadexception")]
-    code = pytest.main([*where, *unused, *options, "-q", "--no-summary", *pytest_arguments])
+    code = pytest.main([*where, own_watch, *unused, *options, "-q", "--no-summary", *pytest_arguments])
     if code == pytest.ExitCode.USAGE_ERROR:
         return USAGE
     if not target.exists():

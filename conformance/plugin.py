@@ -1,6 +1,7 @@
 """The pytest plugin: questions become items, workers hand records to the controller, which writes them."""
 
 import atexit
+import faulthandler
 import os
 import sys
 from collections.abc import Mapping
@@ -24,6 +25,9 @@ from reference.semantics import MATHEMATICAL
 from reports.record import FAILING, Footer, Misuse, Record
 
 TIMES = ("import_seconds", "framework_seconds", "compile_seconds")
+
+HANG, WATCH = 300, 1
+"""A question that takes so many seconds hangs, and for so many seconds questions share one watch."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -77,6 +81,9 @@ class Session:
         self.shown: set[tuple[str, str, str]] = set()
         self.failing: set[tuple[str, str]] = set()
         self.tallies: list[dict[str, Any]] = []
+        self.watches = not float(config.getini("faulthandler_timeout"))
+        self.watched = -float(WATCH)
+        self.stderr = os.dup(2)  # before pytest captures it
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Make an item of each question, and one of each binding whose misuse is measured."""
@@ -151,6 +158,18 @@ class Session:
         elif report.failed and report.when != "teardown" and key in self.misused:
             self.writer.take(key, *unanswered(self.misused[key], self.adapter, _last_line(str(report.longrepr))))
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self) -> None:
+        """Watch over the questions of the next second, and end the process if one of them hangs.
+
+        Pytest sets a watch for each item, a thread: to end it takes as long as some questions, and longer on a busy machine.
+        It still does so where `-o faulthandler_timeout` says after how many seconds.
+        """
+        now = perf_counter()
+        if self.watches and now - self.watched >= WATCH:
+            faulthandler.dump_traceback_later(HANG + WATCH, exit=True, file=self.stderr)
+            self.watched = now
+
     def pytest_runtest_logfinish(self) -> None:
         """Remember when the last item ended: a worker then waits for the others."""
         self.end = perf_counter()
@@ -169,6 +188,7 @@ class Session:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the footer, or hand the tally of a worker to the controller."""
+        faulthandler.cancel_dump_traceback_later()
         tally = {**asdict(TALLY), "import_seconds": self.import_seconds, "busy": self.end - self.start}
         if self.is_worker:
             # pytest-xdist gives the configuration of a worker this attribute.

@@ -169,6 +169,18 @@ def test_worker_that_hangs_leaves_a_crash(tmp_path: Path) -> None:
     assert process.returncode == NEWS
 
 
+def test_process_that_hangs_ends(tmp_path: Path) -> None:
+    hang = "_ = time.sleep(60) if labels.size == 0 else 0"
+    adapter = write_adapter(tmp_path / "hanging.py", broken(hang, "hanging"), head="import time\n")
+    words = ["run", "--adapter", str(adapter), "--profile", "quick", "--results", str(tmp_path / "h.jsonl")]
+    start = f"import crossproof\nfrom conformance import plugin\nplugin.HANG = 1\ncrossproof.main({words!r})"
+    process = run_command(code=start, cwd=ROOT)
+    assert "Timeout" in process.stderr and "in hanging" in process.stderr
+    assert process.returncode == 1
+    results, problems = read_results([tmp_path / "h.jsonl"])
+    assert gate(results, problems, [])[0] == INCOMPLETE
+
+
 @pytest.mark.parametrize("error", ["SystemExit(0)", "BaseException('odd')"])
 def test_binding_that_raises_anything_is_a_crash(error: str, tmp_path: Path) -> None:
     adapter = write_adapter(tmp_path / "odd.py", broken(f"raise {error}", "odd"))
