@@ -2,7 +2,7 @@
 
 Every result is accurate to about 2^-75 relative or better, from ``+ - * /``, ``rint`` and the bits of the exponent alone, so
 the digits do not depend on the platform's mathematical library. Only finite arguments are meaningful; callers put special
-values in afterwards.
+values in afterwards. Long sums are added up in place: on large arrays new memory takes longer than an addition.
 
 exp and log look up the nearest of 2048 table points, whose leading parts are short enough for products with them to be exact;
 what is left is below 2^-11, so its series needs few terms, and plain float64 for all but the first.
@@ -56,7 +56,9 @@ def two_sum(a: Array, b: Array) -> DD:
     """Return ``a + b`` exactly."""
     s = a + b
     t = s - a
-    return DD(s, (a - (s - t)) + (b - t))
+    error = a - (s - t)
+    error += b - t
+    return DD(s, error)
 
 
 def _split(a: Array) -> tuple[Array, Array]:
@@ -70,13 +72,19 @@ def two_product(a: Array, b: Array) -> DD:
     p = a * b
     ah, al = _split(a)
     bh, bl = _split(b)
-    return DD(p, ((ah * bh - p) + ah * bl + al * bh) + al * bl)
+    error = ah * bh
+    error -= p
+    error += ah * bl
+    error += al * bh
+    error += al * bl
+    return DD(p, error)
 
 
 def add(a: DD, b: DD) -> DD:
     """Return ``a + b`` to 2^-105 of the larger one."""
     s, e = two_sum(a.hi, b.hi)
-    return quick_two_sum(s, e + (a.lo + b.lo))
+    e += a.lo + b.lo
+    return quick_two_sum(s, e)
 
 
 def negate(a: DD) -> DD:
@@ -87,7 +95,10 @@ def negate(a: DD) -> DD:
 def multiply(a: DD, b: DD) -> DD:
     """Return ``a * b``."""
     p, e = two_product(a.hi, b.hi)
-    return quick_two_sum(p, e + (a.hi * b.lo + a.lo * b.hi))
+    small = a.hi * b.lo
+    small += a.lo * b.hi
+    small += e
+    return quick_two_sum(p, small)
 
 
 def divide(a: DD, b: DD) -> DD:

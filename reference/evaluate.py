@@ -30,7 +30,7 @@ from reference.semantics import MATHEMATICAL, Semantics
 from reference.sigmoid import sigmoid_cross_entropy
 from reference.softmax import Arithmetic, softmax_cross_entropy
 
-BLOCK = 16384
+BLOCK = 8192
 """Elements evaluated at a time: what the temporaries of double-double arithmetic keep in cache."""
 
 
