@@ -45,8 +45,13 @@ def times(*factors: Near) -> Near:
     size, error = factors[0]
     for other in factors[1:]:
         error = np.where(error == 0, 0.0, error * (other.size + other.error)) + np.where(size == 0, 0.0, size * other.error)
-        size = np.where((size == 0) | (np.asarray(other.size) == 0), 0.0, size * other.size)
+        size = product(size, other.size)
     return Near(size, error)
+
+
+def product(a: Array, b: Array) -> Array:
+    """Return a b, and 0 where either is 0, whatever the other is."""
+    return np.where((a == 0) | (b == 0), 0.0, a * b)
 
 
 def _capped(size: Array, error: Array) -> Near:
@@ -72,8 +77,9 @@ def power(base: Near, exponent: float, precision: Precision, *, inexact: bool = 
         return Near(np.ones_like(size), np.zeros_like(size))
     known = np.where(size > 0, size, 1.0)
     exact, ratio = known**exponent, np.minimum(error / known, 1.0)
-    floor = precision.u if exponent < 0 else 0.0  # log 0 = -inf
-    least = np.maximum(np.log1p(-ratio), np.log(floor / known))
+    least = np.log1p(-ratio)
+    if exponent < 0:
+        least = np.maximum(least, np.log(precision.u / known))
     up = np.where(error <= known, exact * np.expm1(exponent * np.log1p(ratio)), (known + error) ** exponent - exact)
     down = exact * np.expm1(exponent * least)
     moved = np.maximum(np.abs(up), np.maximum(down, 0.0) if exponent < 0 else np.abs(down))
@@ -122,15 +128,16 @@ class _Factors(NamedTuple):
 def _bounds_of(parts: _Factors, value: Array, gradient: Array, precision: Precision) -> tuple[Array, Array, Array]:
     """Return the bounds: of each product of factors, of the roundings of its multiplications, and of the sums."""
     u, flushed = precision.u, 4 * precision.smallest
-    of_value = times(parts.weight, parts.power, parts.entropy)
+    weighed = times(parts.weight, parts.power)
+    of_value = times(weighed, parts.entropy)
     value_bound = of_value.error + 2 * u * np.abs(value) + flushed
 
-    own, through = times(parts.weight, parts.power, parts.entropy_slope), times(parts.weight, parts.through)
-    pieces = times(parts.weight, parts.power, Near(parts.entropy_pieces, np.zeros_like(parts.entropy_pieces))).size
+    own, through = times(weighed, parts.entropy_slope), times(parts.weight, parts.through)
+    pieces = product(weighed.size, parts.entropy_pieces)
     gradient_bound = own.error + through.error + 2 * u * pieces + 5 * u * through.size + u * np.abs(gradient)
     gradient_bound = gradient_bound + flushed * (1 + parts.entropy_pieces)
 
-    steady, moved = times(parts.weight_slope, parts.power, parts.entropy), times(parts.weight, parts.power, parts.opposed)
+    steady, moved = times(parts.weight_slope, parts.power, parts.entropy), times(weighed, parts.opposed)
     tilted = times(parts.weight, parts.tilted)
     target_bound = steady.error + moved.error + tilted.error + 4 * u * steady.size + 4 * u * moved.size + 7 * u * tilted.size
     return value_bound, gradient_bound, target_bound + flushed
@@ -270,16 +277,19 @@ def sigmoid_focal_bounds(
     of_spread = np.where(certain, q, u * p * (EXP_ERROR + 3 + 2 * q))
     subtracted = _base_of_probability(p, targets, "log", precision, roundings)
     subtracted = Near(base, subtracted.error + np.abs(1 - 2 * targets) * of_p)
-    first, log_base, logs = _log_space(finite, targets, p, q, l1, base, precision, roundings)
-    powers, steep = focal_powers(subtracted, gamma, precision)
-    powers = _powers_in_logs(log_base, logs, gamma, precision) if in_logs[0] else powers
+    if any(in_logs):
+        first, log_base, logs = _log_space(finite, targets, p, q, l1, base, precision, roundings)
+        in_log_space = _powers_in_logs(log_base, logs, gamma, precision)
+    if not all(in_logs):
+        powers, steep = focal_powers(subtracted, gamma, precision)
+    powers = in_log_space if in_logs[0] else powers
     weight, weight_slope = outcome_weight(targets, alpha, semantics, precision)
     capped = _capped(*parts[0])
     if in_logs[1]:
         lost = base < precision.smallest  # there c / Q is 1, and c may have been flushed to zero
         known = np.where(lost, 1.0, base)
         ratio = Near(np.where(lost, 1.0, capped.size / known), np.where(lost, 1.0, capped.error / known))
-        focal = times(scalar(gamma, u * gamma), _powers_in_logs(log_base, logs, gamma, precision))
+        focal = times(scalar(gamma, u * gamma), in_log_space)
         slack = size + (2 + LOG1P_ERROR + EXP_ERROR) * l1 + EXP_ERROR + 6 + soft * (size + EXP_ERROR + 4)
         turn = Near(np.abs(first * q - (1 - first) * p), u * (first * q + (1 - first) * p) * slack)
         through, tilted = times(focal, capped, turn), times(focal, ratio, Near(np.abs(1 - 2 * p), u * slack + logs))
