@@ -1,7 +1,7 @@
 """What a framework object is: how the losses of one library are run on NumPy arrays."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
 
@@ -126,15 +126,15 @@ def on_private_copies(call: Call) -> Call:
         {name: private_copy(array) for name, array in named.items()} for named in (call.arrays, call.parameters)
     )
     prediction, target = private_copy(call.prediction), private_copy(call.target)
-    return replace(call, prediction=prediction, target=target, arrays=arrays, parameters=parameters)
+    return Call(prediction, target, call.reduction, call.cotangent, arrays, call.numbers, parameters)
 
 
 def is_modified(before: Call, after: Call) -> bool:
     """Tell whether any array of a call is not what it was."""
-    pairs = [(before.prediction, after.prediction), (before.target, after.target)]
-    for named, now in ((before.arrays, after.arrays), (before.parameters, after.parameters)):
-        pairs += [(array, now[name]) for name, array in named.items()]
-    return not all(same_bytes(one, other) for one, other in pairs)
+    if not (same_bytes(before.prediction, after.prediction) and same_bytes(before.target, after.target)):
+        return True
+    named = ((before.arrays, after.arrays), (before.parameters, after.parameters))
+    return any(not same_bytes(array, now[name]) for arrays, now in named for name, array in arrays.items())
 
 
 def describe_error(error: BaseException) -> str:

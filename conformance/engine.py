@@ -166,7 +166,7 @@ def _ask(examination: Examination, question: Question, trial: Trial) -> Iterator
 
 
 def _violations(judgements: list[Judgement]) -> list[Judgement]:
-    return [judgement for judgement in judgements if judgement.violating.any()]
+    return [judgement for judgement in judgements if judgement.violates]
 
 
 def _raised(judgements: list[Judgement]) -> bool:
@@ -262,10 +262,10 @@ def _record(
 ) -> Record:
     regimes: Counter[str] = Counter()
     for judgement in judgements:
-        if judgement.violating.any() and judgement.batch.regimes:
+        if judgement.violates and judgement.batch.regimes:
             found = regime_counts(judgement.batch, judgement.violating[: judgement.batch.rows])
             regimes += Counter({"ladder": found.total()}) if question.clause.is_ladder else found
-    worst = max((float(np.max(j.ratio, initial=0.0)) for j in judgements), default=0.0)
+    worst = max((judgement.worst for judgement in judgements), default=0.0)
     return Record(
         loss=question.binding.loss,
         api=question.binding.api,

@@ -207,6 +207,8 @@ def explains(
     seen_kinds: set[str] = set()
     seen_regimes: set[str] = set()
     for judgement in judgements:
+        if not judgement.violates:
+            continue
         left = judgement.violating
         for one in observed:
             if one.composition and left.any():
@@ -234,8 +236,9 @@ def kinds_of(judgement: Judgement) -> NDArray[np.str_]:
     )
     violating, kinds = judgement.violating, np.full(rows, "inaccurate")
     got, expected = got.reshape(rows, -1)[violating], expected.reshape(rows, -1)[violating]
-    nan = (np.isnan(got) & ~np.isnan(expected)).any(1)
-    infinite = (np.isinf(got) & (got != expected)).any(1)
-    zero = ~got.any(1) & expected.any(1)
-    kinds[violating] = np.select([nan, infinite, zero], ["nan", "inf", "zero"], "inaccurate")
+    found = kinds[violating]
+    found[~got.any(1) & expected.any(1)] = "zero"
+    found[(np.isinf(got) & (got != expected)).any(1)] = "inf"
+    found[(np.isnan(got) & ~np.isnan(expected)).any(1)] = "nan"
+    kinds[violating] = found
     return kinds

@@ -34,6 +34,16 @@ class Judgement:
         """Which rows violate the clause."""
         return ~(self.ratio <= 1)
 
+    @cached_property
+    def worst(self) -> float:
+        """The largest ratio; 0 where there is no row."""
+        return float(self.ratio.max(initial=0.0))
+
+    @property
+    def violates(self) -> bool:
+        """Whether any row violates the clause."""
+        return not self.worst <= 1
+
     @property
     def witness(self) -> int:
         """The first row that is worst."""

@@ -42,7 +42,7 @@ def shrink(trial: Trial, clause: Clause, judgement: Judgement) -> Judgement:
         except ArithmeticError:  # rounded to a number whose bound overflows
             return None
         for answer in answers:
-            if answer.quantity == judgement.quantity and answer.violating.any() and kinds_of(answer)[answer.witness] == kind:
+            if answer.quantity == judgement.quantity and answer.violates and kinds_of(answer)[answer.witness] == kind:
                 return answer
         return None
 
