@@ -2,6 +2,7 @@
 
 import atexit
 import faulthandler
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -84,6 +85,7 @@ class Session:
         self.watches = not float(config.getini("faulthandler_timeout"))
         self.watched = -float(WATCH)
         self.stderr = os.dup(2)  # before pytest captures it
+        gc.freeze()  # what a framework has at its import stays: no collection need look at it again
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Make an item of each question, and one of each binding whose misuse is measured."""
