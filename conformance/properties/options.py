@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from conformance.settings import SETTINGS
 from conformance.tables import table
 from conformance.trial import Answer, Trial, float64
 from reference.bounds import reduced_bound, reduced_gradient_bound
-from reference.losses import LOSSES
+from reference.losses import DTYPES, LOSSES
 from reference.options import Options, one_hot_targets
 from reference.reductions import divisor, reduced
 
@@ -198,9 +199,9 @@ def class_axis(trial: Trial, batch: Batch, *, axes: Sequence[int] = (), reductio
     )
     judgements = []
     for axis in axes:
-        judgements += _losses_over_axis(trial, batch, axis) if "none" in reductions else []
-        for reduction in reductions:
-            judgements += _reduced_over_axis(trial, batch, axis, reduction) if reduction != "none" else []
+        for reduction in reductions[:1] if axis in MIDDLE else reductions:
+            over_axis = _losses_over_axis if reduction == "none" else partial(_reduced_over_axis, reduction=reduction)
+            judgements += over_axis(trial, batch, axis)
     return judgements
 
 
@@ -235,9 +236,15 @@ def ask_over_axis(trial: Trial, batch: Batch, axis: int, reduction: str) -> Answ
     return with_arrays(answer, value, gradient)
 
 
+MIDDLE = (2, -2)
+"""One axis of four by its two numbers. What a reduction does to rows in several dimensions shows on the other axes."""
+
+
 def _class_axes(trial: Trial) -> tuple[int, ...]:
-    """Return the axes that may hold the classes, beside the last."""
-    return (1,) if trial.semantics.class_axis == "second" else (1, 0)
+    """Return the axes that may hold the classes, beside the last; what an axis means is asked in full in one dtype."""
+    if trial.semantics.class_axis == "second":
+        return (1,)
+    return (1, 0, *MIDDLE) if trial.dtype == DTYPES[0] else (1, 0)
 
 
 def on_axis(batch: Batch, axis: int) -> Batch:

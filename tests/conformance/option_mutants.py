@@ -601,6 +601,33 @@ def always_second(logits, targets, *, reduction, class_axis=-1, **given):
     return over_axis(softmax_loss, logits, targets, reduction, 1 if class_axis == 0 else class_axis, given)
 
 
+@softmax_with_axis(api="mutant: a middle axis taken for the second")
+def middle_is_second(logits, targets, *, reduction, class_axis=-1, **given):
+    """Of two axes between the first and the last the second is taken, whichever is named."""
+    if class_axis in (-1, 0, 1):
+        return over_axis(softmax_loss, logits, targets, reduction, class_axis, given)
+    losses = over_axis(softmax_loss, logits, targets, reduction, 1, given)
+    return losses.reshape(*logits.shape[:2], -1) if reduction == "none" else losses
+
+
+@sparse_with_axis(api="mutant: an axis counted from the end taken one before")
+def counted_from_the_end(logits, labels, *, reduction, class_axis=-1, **given):
+    """An axis of -2 is sought among those of the labels, which have one less."""
+    axis = class_axis if class_axis >= -1 else class_axis + labels.ndim
+    losses = over_axis(sparse_loss, logits, labels, reduction, axis, given)
+    return losses.reshape(labels.shape) if reduction == "none" else losses
+
+
+@softmax_with_axis(api="mutant: the gradient of an axis counted from the end is that of the second")
+def gradient_from_the_end(logits, targets, *, reduction, class_axis=-1, **given):
+    """The losses over an axis of -2 are right, and trained on are those over the second."""
+    value = over_axis(softmax_loss, logits, targets, reduction, class_axis, given)
+    if class_axis >= -1:
+        return value
+    other = over_axis(softmax_loss, logits, targets, "sum", 1, given)
+    return value.detach() + (other - other.detach())
+
+
 @softmax_with_axis(api="mutant: label smoothing over the last axis")
 def smoothed_over_last(logits, targets, *, reduction, class_axis=-1, **given):
     """The share of each class is that of as many classes as the last axis has."""

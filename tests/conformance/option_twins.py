@@ -185,7 +185,7 @@ def over_axis(loss, logits, targets, reduction, class_axis, given: Given, flatte
     """Return a loss whose classes are on an axis, in the shape of the other axes unless it is reduced."""
     if class_axis == -1:
         return loss(logits, targets, reduction, given)
-    rows = [size for axis, size in enumerate(logits.shape) if axis != class_axis]
+    rows = [size for axis, size in enumerate(logits.shape) if axis != class_axis % logits.ndim]
     given = {name: value.reshape(-1) if name in ("sample_weight", "mask") else value for name, value in given.items()}
     if "where" in given:
         given["where"] = given["where"].movedim(class_axis, -1).reshape(-1, logits.shape[class_axis])
