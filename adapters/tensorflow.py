@@ -103,9 +103,10 @@ parts = (tensorflow_options,)
 _DOCS = "https://www.tensorflow.org/api_docs/python/tf/"
 _GUARDED = Semantics(log_of_zero="add_1e-7", mean_divisor="rows")
 """log_loss: "epsilon: A small increment to add to avoid taking a log of zero", 1e-7 by default."""
-_FLOATX = Semantics(computation_dtype="float32")
-"""The Keras loss classes: "dtype: The dtype of the loss's computations. Defaults to None, which means using floatx()"."""
-_FLOATX_ROW_MEAN = Semantics(computation_dtype="float32", loss_shape="row_mean")
+_FLOATX = Semantics(computation_dtype="float32", mean_divisor="rows")
+"""The Keras loss classes: "dtype: The dtype of the loss's computations. Defaults to None, which means using floatx()"; and
+"sum_over_batch_size" sums the losses "and divides by the sample size"."""
+_FLOATX_ROW_MEAN = Semantics(computation_dtype="float32", loss_shape="row_mean", mean_divisor="rows")
 """BinaryCrossentropy: "axis: The axis along which the mean is computed. Defaults to -1"."""
 _IN_FLOATX = ("float32",)
 """What they compute in: their losses of an activation are asked in no other dtype."""
@@ -123,6 +124,7 @@ V1_REDUCTIONS = {
     "weighted_mean": tf.compat.v1.losses.Reduction.MEAN,
     "nonzero_mean": tf.compat.v1.losses.Reduction.SUM_BY_NONZERO_WEIGHTS,
 }
+KERAS_REDUCTIONS = {"none": "none", "sum": "sum", "mean": "sum_over_batch_size", "weighted_mean": "mean_with_sample_weight"}
 _OVER_ALL = Semantics(mean_divisor="rows")
 """tf.compat.v1.losses.Reduction: "SUM_OVER_BATCH_SIZE: Scalar SUM divided by number of elements in losses"."""
 
@@ -143,12 +145,14 @@ def log_loss(probabilities, targets, *, reduction, sample_weight=None):
 @implements(
     "binary_cross_entropy",
     api="tf.keras.losses.BinaryCrossentropy",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "label_smoothing"),
+    reductions=tuple(KERAS_REDUCTIONS),
     semantics=_FLOATX_ROW_MEAN,
     documentation=_DOCS + "keras/losses/BinaryCrossentropy",
 )
-def keras_binary(probabilities, targets, *, reduction):
-    return tf.keras.losses.BinaryCrossentropy(reduction=reduction)(targets, probabilities)
+def keras_binary(probabilities, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
+    loss = tf.keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing, reduction=KERAS_REDUCTIONS[reduction])
+    return loss(targets, probabilities, sample_weight=sample_weight)
 
 
 @implements(
@@ -192,12 +196,16 @@ def binary_by_xlogy(probabilities, targets):
 @implements(
     "categorical_cross_entropy",
     api="tf.keras.losses.CategoricalCrossentropy",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "label_smoothing", "class_axis"),
+    reductions=tuple(KERAS_REDUCTIONS),
     semantics=_FLOATX,
     documentation=_DOCS + "keras/losses/CategoricalCrossentropy",
 )
-def keras_categorical(probabilities, targets, *, reduction):
-    return tf.keras.losses.CategoricalCrossentropy(reduction=reduction)(targets, probabilities)
+def keras_categorical(probabilities, targets, *, reduction, sample_weight=None, label_smoothing=0.0, class_axis=-1):
+    loss = tf.keras.losses.CategoricalCrossentropy(
+        label_smoothing=label_smoothing, axis=class_axis, reduction=KERAS_REDUCTIONS[reduction]
+    )
+    return loss(targets, probabilities, sample_weight=sample_weight)
 
 
 @implements(
@@ -230,12 +238,16 @@ def categorical_by_xlogy(probabilities, targets):
 @implements(
     "sparse_categorical_cross_entropy",
     api="tf.keras.losses.SparseCategoricalCrossentropy",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "ignore_index", "class_axis"),
+    reductions=tuple(KERAS_REDUCTIONS),
     semantics=_FLOATX,
     documentation=_DOCS + "keras/losses/SparseCategoricalCrossentropy",
 )
-def keras_sparse(probabilities, labels, *, reduction):
-    return tf.keras.losses.SparseCategoricalCrossentropy(reduction=reduction)(labels, probabilities)
+def keras_sparse(probabilities, labels, *, reduction, sample_weight=None, ignore_index=None, class_axis=-1):
+    loss = tf.keras.losses.SparseCategoricalCrossentropy(
+        ignore_class=ignore_index, axis=class_axis, reduction=KERAS_REDUCTIONS[reduction]
+    )
+    return loss(labels, probabilities, sample_weight=sample_weight)
 
 
 @implements(
@@ -306,13 +318,17 @@ def sigmoid_cross_entropy(logits, targets, *, reduction, sample_weight=None, lab
 @implements(
     "sigmoid_cross_entropy_with_logits",
     api="tf.keras.losses.BinaryCrossentropy(from_logits=True)",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "label_smoothing"),
+    reductions=tuple(KERAS_REDUCTIONS),
     semantics=_FLOATX_ROW_MEAN,
     grade=_FOLD,
     documentation=_DOCS + "keras/losses/BinaryCrossentropy",
 )
-def keras_binary_with_logits(logits, targets, *, reduction):
-    return tf.keras.losses.BinaryCrossentropy(from_logits=True, reduction=reduction)(targets, logits)
+def keras_binary_with_logits(logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0):
+    loss = tf.keras.losses.BinaryCrossentropy(
+        from_logits=True, label_smoothing=label_smoothing, reduction=KERAS_REDUCTIONS[reduction]
+    )
+    return loss(targets, logits, sample_weight=sample_weight)
 
 
 @implements(
@@ -430,13 +446,17 @@ def softmax_cross_entropy(logits, targets, *, reduction, sample_weight=1.0, labe
 @implements(
     "softmax_cross_entropy_with_logits",
     api="tf.keras.losses.CategoricalCrossentropy(from_logits=True)",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "label_smoothing", "class_axis"),
+    reductions=tuple(KERAS_REDUCTIONS),
     semantics=_FLOATX,
     grade=_QUOTIENT,
     documentation=_DOCS + "keras/losses/CategoricalCrossentropy",
 )
-def keras_categorical_with_logits(logits, targets, *, reduction):
-    return tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction=reduction)(targets, logits)
+def keras_categorical_with_logits(logits, targets, *, reduction, sample_weight=None, label_smoothing=0.0, class_axis=-1):
+    loss = tf.keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=label_smoothing, axis=class_axis, reduction=KERAS_REDUCTIONS[reduction]
+    )
+    return loss(targets, logits, sample_weight=sample_weight)
 
 
 @implements(
@@ -522,13 +542,17 @@ def sparse_softmax_cross_entropy(logits, labels, *, reduction, sample_weight=1.0
 @implements(
     "sparse_softmax_cross_entropy_with_logits",
     api="tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)",
-    options=("reduction",),
+    options=("reduction", "sample_weight", "ignore_index", "class_axis"),
+    reductions=tuple(KERAS_REDUCTIONS),
     semantics=_FLOATX,
     grade=_QUOTIENT,
     documentation=_DOCS + "keras/losses/SparseCategoricalCrossentropy",
 )
-def keras_sparse_with_logits(logits, labels, *, reduction):
-    return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)(labels, logits)
+def keras_sparse_with_logits(logits, labels, *, reduction, sample_weight=None, ignore_index=None, class_axis=-1):
+    loss = tf.keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, ignore_class=ignore_index, axis=class_axis, reduction=KERAS_REDUCTIONS[reduction]
+    )
+    return loss(labels, logits, sample_weight=sample_weight)
 
 
 @implements(
