@@ -75,19 +75,33 @@ def _fewest(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
 
     Any row may be the cause of what is one number for all.
     """
-    rows = judgement.batch.rows
+    batch, rows = judgement.batch, judgement.batch.rows
     if rows < 2 or loss.parameters:
         return
-    yield from _simple(loss, _take(judgement.batch, [judgement.witness]))
-    has_rows = isinstance(judgement.got, np.ndarray) and judgement.got.shape[:1] == (rows,)
-    for row in [judgement.witness] if has_rows else range(min(rows, SUSPECTS)):
-        alone = _of_row(judgement, row)
-        yield from takewhile(lambda batch: batch.prediction.shape[-1] <= 2, _fewer_classes(loss, alone))
-        yield from _least_likely(loss, alone.batch)
-    for pair in _left_and_dropped(_dropped(judgement.batch)):
-        yield from _two_classes(loss, _take(judgement.batch, pair))
+    has_rows = _has_rows(judgement)
+    if not _is_of_both(judgement):
+        yield from _simple(loss, _take(batch, [judgement.witness]))
+        for row in [judgement.witness] if has_rows else range(min(rows, SUSPECTS)):
+            alone = _of_row(judgement, row)
+            yield from takewhile(lambda batch: batch.prediction.shape[-1] <= 2, _fewer_classes(loss, alone))
+            yield from _least_likely(loss, alone.batch)
+    for pair in _left_and_dropped(_dropped(batch)):
+        yield from _two_classes(loss, _take(batch, pair))
     if not has_rows:
-        yield from _two_classes(loss, _take(judgement.batch, [0, 1]))
+        yield from _two_classes(loss, _take(batch, [0, 1]))
+
+
+def _has_rows(judgement: Judgement) -> bool:
+    """Tell whether a judgement is about a number, or more, for each row; not about one for all."""
+    return isinstance(judgement.got, np.ndarray) and judgement.got.shape[:1] == (judgement.batch.rows,)
+
+
+def _is_of_both(judgement: Judgement) -> bool:
+    """Tell whether a judgement is about one number for rows of which some are dropped and others are left.
+
+    It takes one row of each kind to show what befalls such a number; a single one, a program to a compiler, is not asked.
+    """
+    return not _has_rows(judgement) and len(set(_dropped(judgement.batch).tolist())) == 2
 
 
 def _least_likely(loss: Loss, batch: Batch) -> Iterator[Batch]:
@@ -160,7 +174,7 @@ def _two_classes(loss: Loss, batch: Batch) -> Iterator[Batch]:
 def _fewer_rows(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
     """Yield the witness row alone, then the first eight rows of the batch, then eight times as many each time."""
     batch = judgement.batch
-    if batch.rows < 2:
+    if batch.rows < 2 or (batch.rows == 2 and _is_of_both(judgement)):
         return
     yield _take(batch, [judgement.witness])
     count = 8
