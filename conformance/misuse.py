@@ -1,6 +1,7 @@
 """Misuse: measures what each API does with data that is not its own."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,7 +17,7 @@ from conformance.profiles import SMALL
 from conformance.trial import Trial, float64
 from reference.bounds import Bounds, bound_ratio, error_bounds, reduced_bound
 from reference.evaluate import evaluate
-from reference.losses import LOSSES, Grade
+from reference.losses import FOUNDING_TABLE, LOSSES, Grade
 from reference.options import NONE, Options, one_hot_targets
 from reports.record import DataKindInfo, Misuse, MisuseOutcome, Number, number
 
@@ -252,6 +253,21 @@ def _by_row(whole: View, reduction: str) -> View:
     rows = zip(whole.value, whole.bound, strict=True)
     bounds = [reduced_bound(v, Bounds(b, b, None), reduction=reduction, precision=DTYPE) for v, b in rows]
     return View(value, np.array(bounds))
+
+
+def measured(bindings: Sequence[Binding]) -> list[Binding]:
+    """Return the bindings whose misuse is measured: the calls of an API, not what is stacked by hand.
+
+    Of those that have a mode of their own, such as compiled models, one form of each loss of the founding table: what they do
+    to data on the way to a loss is the same for every loss, and in training and evaluation; each kind of data is a program.
+    """
+    calls = [binding for binding in bindings if not (binding.textbook or binding.stand_in)]
+    first = {(binding.loss, binding.mode): binding for binding in reversed(calls)}
+    return [
+        binding
+        for binding in calls
+        if not binding.mode or (binding.loss in FOUNDING_TABLE and first[binding.loss, binding.mode] is binding)
+    ]
 
 
 def misuses(binding: Binding, adapter: Adapter, device: str) -> list[Misuse]:

@@ -18,7 +18,7 @@ from adapters.binding import Binding
 from adapters.loading import Adapter, load
 from conformance.engine import Examination, Question, answer, questions
 from conformance.expectations import Expectations, load_expectations
-from conformance.misuse import misuses, unanswered
+from conformance.misuse import measured, misuses, unanswered
 from conformance.profiles import PROFILES
 from conformance.run import Writer, framework_versions, make_header
 from conformance.trial import TALLY
@@ -75,7 +75,7 @@ class Session:
         asked = questions(self.adapter, loss=option(config, "loss"), question=option(config, "question"))
         self.questions: dict[str, Question] = {question_id(question): question for question in asked}
         self.all = len(questions(self.adapter))
-        self.misused = {f"{b.loss}/misuse/{b.api}": b for b in self.adapter.bindings if not (b.textbook or b.stand_in)}
+        self.misused = {f"{b.loss}/misuse/{b.api}": b for b in measured(self.adapter.bindings)}
         self.is_worker = hasattr(config, "workerinput")
         self.writer: Writer | None = None
         self.met: set[int] = set()

@@ -12,7 +12,7 @@ import pytest
 from adapters.binding import Binding, implements
 from adapters.framework import Outcome
 from adapters.loading import Adapter, load
-from conformance.misuse import DATA_KINDS, DataKind, View, classify, misuses, right_loss
+from conformance.misuse import DATA_KINDS, DataKind, View, classify, measured, misuses, right_loss
 from conformance.profiles import SMALL
 from reference.losses import LOSSES
 from reports.gate import INCOMPLETE
@@ -169,6 +169,15 @@ def test_what_gives_a_mean_alone_is_held_against_the_mean() -> None:
     probabilities = lines["class probabilities (N, C), labels (N,)"]
     (view,) = right_loss(next(kind for kind in DATA_KINDS if kind.name == probabilities.data))
     assert np.float32(probabilities.expected.strip("[]")) == np.float32(view.value.mean())
+
+
+def test_of_forms_with_a_mode_of_their_own_one_of_each_loss_of_the_table_is_measured() -> None:
+    trained, evaluated = (replace(soft, api=api, mode="model") for api in ("train_on_batch", "evaluate"))
+    metric, by_hand = replace(soft, mode="metric"), replace(soft, api="log of softmax", textbook=True)
+    beyond = replace(soft, loss="poly_loss_cross_entropy")
+    of_model = replace(beyond, mode="model")
+    found = measured([soft, sparse, trained, by_hand, evaluated, metric, beyond, of_model])
+    assert found == [soft, sparse, trained, metric, beyond]
 
 
 def test_what_an_api_expects_is_not_given_to_it() -> None:
