@@ -24,10 +24,11 @@ class Binding:
     composition people write by hand that stacks a sigmoid or softmax under a log. ``reductions`` are those it can be asked
     for, of `reference.options.REDUCTIONS`: "none" alone where it has no such option. ``mode`` names the one that it runs in, if
     that is none of the framework's: then the function takes NumPy arrays, and returns the value and its gradient as such, or
-    None for the gradient of what has none. Of the options ``apart`` it takes one at a time. ``dtypes`` are those
-    that it is asked in, if they are not the framework's, and ``modes`` those of the framework's modes, the first of which is
-    not a sample. ``stand_in`` marks the composition that takes every option of a loss, for where no call does: it is no helper
-    that anyone could pick by mistake. ``source`` is the text of the function and ``imports`` the lines it needs.
+    None for the gradient of what has none. Of the options ``apart`` it takes one at a time; those in ``alone`` it only hands
+    on, to an API that is asked for their pairs, and is asked for each by itself. ``dtypes`` are those that it is asked in, if
+    they are not the framework's, and ``modes`` those of the framework's modes, the first of which is not a sample.
+    ``stand_in`` marks the composition that takes every option of a loss, for where no call does: it is no helper that anyone
+    could pick by mistake. ``source`` is the text of the function and ``imports`` the lines it needs.
     """
 
     loss: str
@@ -43,6 +44,7 @@ class Binding:
     imports: tuple[str, ...]
     mode: str = ""
     apart: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
     stand_in: bool = False
@@ -53,9 +55,11 @@ class Binding:
         return "none" if "none" in self.reductions else self.reductions[0]
 
     def takes(self, options: Collection[str]) -> bool:
-        """Tell whether it takes options by name, parameters of its loss among them, and all of them together."""
+        """Tell whether it is asked for options by name, parameters of its loss among them, and all of them together."""
         given = set(options)
-        return given <= {*self.options, *LOSSES[self.loss].parameters} and len(given & set(self.apart)) < 2
+        if len(given & set(self.apart)) > 1 or (len(given) > 1 and given & set(self.alone)):
+            return False
+        return given <= {*self.options, *LOSSES[self.loss].parameters}
 
     @property
     def outer(self) -> str:
@@ -96,6 +100,7 @@ def implements(
     textbook: bool = False,
     mode: str = "",
     apart: tuple[str, ...] = (),
+    alone: tuple[str, ...] = (),
     dtypes: tuple[str, ...] = (),
     modes: tuple[str, ...] = (),
     stand_in: bool = False,
@@ -115,6 +120,7 @@ def implements(
         textbook: whether it is the composition that stacks a sigmoid or softmax under a log.
         mode: the mode it runs in, if that is none of the framework's; see `Binding`.
         apart: those of the options that it refuses to take together.
+        alone: those of the options that it hands on, and is asked for one at a time; see `Binding`.
         dtypes: those that it is asked in, if they are not the framework's.
         modes: those of the framework's modes that it is asked in, in an order of its own, if not all: the first is no sample.
         stand_in: whether it is the composition that takes every option of the loss.
@@ -144,7 +150,7 @@ def implements(
 
     def declare(function: Callable[..., Any]) -> Binding:
         source, imports = _read_source(function)
-        words = documentation, textbook, source, imports, mode, apart, dtypes, modes, stand_in
+        words = documentation, textbook, source, imports, mode, apart, alone, dtypes, modes, stand_in
         return Binding(loss, api, function, options, reductions, semantics, grade, *words)
 
     return declare

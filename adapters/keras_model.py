@@ -55,9 +55,9 @@ class Masked(keras.layers.Layer):
 
 
 def _compiled(shape, dtype, is_masked, loss, activation, **arguments):
-    """Return a model for batches of one shape, compiled with ``keras.losses``' ``loss``."""
+    """Return a model for batches of one shape, compiled with a loss; for any number of rows (None) it has no weight."""
     inputs = [keras.Input(batch_shape=shape, dtype=dtype)]
-    outputs = Shift(dtype=dtype)(inputs[0])
+    outputs = Shift(dtype=dtype)(inputs[0]) if shape[0] else inputs[0]
     if is_masked:
         inputs.append(keras.Input(batch_shape=shape[:1], dtype="bool"))
         outputs = Masked(dtype=dtype)([outputs, inputs[1]])
@@ -83,10 +83,10 @@ def train(prediction, target, loss, mask=None, activation=None, sample_weight=No
 
 
 def evaluate(prediction, target, loss, mask=None, sample_weight=None, **arguments):
-    """Return the loss of a batch as `evaluate` has it, a quarter of the rows at a time."""
-    rows = len(prediction) // 4 or 1
+    """Return the loss of a batch as `evaluate` has it in two parts, of which the second may be smaller."""
     inputs = [prediction] if mask is None else [prediction, mask]
-    model = compiled((rows, *prediction.shape[1:]), prediction.dtype.name, mask is not None, loss, None, **arguments)
+    model = compiled((None, *prediction.shape[1:]), prediction.dtype.name, mask is not None, loss, None, **arguments)
+    rows = -(-len(prediction) // 2)
     value = model.evaluate(inputs, target, batch_size=rows, sample_weight=sample_weight, verbose=0)
     return value, None
 
@@ -200,69 +200,79 @@ def divergence_trained(probabilities, targets, **weights):
 @implements(
     "binary_focal_cross_entropy",
     api="keras.Model.train_on_batch(loss=BinaryFocalCrossentropy())",
-    options=("sample_weight", "mask"),
+    options=("sample_weight", "mask", "label_smoothing", "alpha", "gamma"),
+    alone=("label_smoothing", "alpha", "gamma"),
     reductions=("mean",),
     semantics=_TRAINED,
     grade=BINARY,
     documentation=_TRAINING,
     mode="model",
 )
-def binary_focal_trained(probabilities, targets, **weights):
-    return train(probabilities, targets, "BinaryFocalCrossentropy", **weights)
+def binary_focal_trained(probabilities, targets, *, alpha=None, **given):
+    balanced = {} if alpha is None else {"apply_class_balancing": True, "alpha": alpha}
+    return train(probabilities, targets, "BinaryFocalCrossentropy", **balanced, **given)
 
 
 @implements(
     "binary_focal_cross_entropy_with_logits",
     api="keras.Model.train_on_batch(loss=BinaryFocalCrossentropy(from_logits=True))",
-    options=("sample_weight", "mask"),
+    options=("sample_weight", "mask", "label_smoothing", "alpha", "gamma"),
+    alone=("label_smoothing", "alpha", "gamma"),
     reductions=("mean",),
     semantics=_TRAINED,
     grade=FOCAL_OF_SIGMOID,
     documentation=_TRAINING,
     mode="model",
 )
-def binary_focal_with_logits_trained(logits, targets, **weights):
-    return train(logits, targets, "BinaryFocalCrossentropy", from_logits=True, **weights)
+def binary_focal_with_logits_trained(logits, targets, *, alpha=None, **given):
+    balanced = {} if alpha is None else {"apply_class_balancing": True, "alpha": alpha}
+    return train(logits, targets, "BinaryFocalCrossentropy", from_logits=True, **balanced, **given)
 
 
 @implements(
     "categorical_focal_cross_entropy",
     api="keras.Model.train_on_batch(loss=CategoricalFocalCrossentropy(alpha=1))",
-    options=("sample_weight", "mask"),
+    options=("sample_weight", "class_weight", "mask", "label_smoothing", "alpha", "gamma"),
+    apart=("sample_weight", "class_weight"),
+    alone=("label_smoothing", "alpha", "gamma"),
     reductions=("mean",),
-    semantics=_TRAINED,
+    semantics=_TRAINED_BY_LABEL,
     documentation=_TRAINING,
     mode="model",
 )
-def categorical_focal_trained(probabilities, targets, **weights):
-    return train(probabilities, targets, "CategoricalFocalCrossentropy", alpha=1.0, **weights)
+def categorical_focal_trained(probabilities, targets, *, alpha=1.0, **given):
+    return train(probabilities, targets, "CategoricalFocalCrossentropy", alpha=alpha, **given)
 
 
 @implements(
     "categorical_focal_cross_entropy_with_logits",
     api="keras.Model.train_on_batch(loss=CategoricalFocalCrossentropy(from_logits=True, alpha=1))",
-    options=("sample_weight", "mask"),
+    options=("sample_weight", "class_weight", "mask", "label_smoothing", "alpha", "gamma"),
+    apart=("sample_weight", "class_weight"),
+    alone=("label_smoothing", "alpha", "gamma"),
     reductions=("mean",),
-    semantics=_TRAINED,
+    semantics=_TRAINED_BY_LABEL,
     grade=FOCAL_OF_SOFTMAX,
     documentation=_TRAINING,
     mode="model",
 )
-def categorical_focal_with_logits_trained(logits, targets, **weights):
-    return train(logits, targets, "CategoricalFocalCrossentropy", from_logits=True, alpha=1.0, **weights)
+def categorical_focal_with_logits_trained(logits, targets, *, alpha=1.0, **given):
+    return train(logits, targets, "CategoricalFocalCrossentropy", from_logits=True, alpha=alpha, **given)
 
 
 @implements(
     "generalized_cross_entropy",
     api="keras.Model.train_on_batch(loss=CategoricalGeneralizedCrossEntropy())",
-    options=("sample_weight", "mask"),
+    options=("sample_weight", "class_weight", "mask", "q"),
+    apart=("sample_weight", "class_weight"),
+    alone=("q",),
     reductions=("mean",),
     semantics=_TRAINED,
     documentation=_TRAINING,
     mode="model",
 )
-def generalized_trained(probabilities, labels, **weights):
-    return train(probabilities, labels, "CategoricalGeneralizedCrossEntropy", **weights)
+def generalized_trained(probabilities, labels, **given):
+    return train(probabilities, labels, "CategoricalGeneralizedCrossEntropy", **given)
 
 
 @implements(
@@ -305,6 +315,74 @@ def softmax_trained(logits, targets):
 )
 def sparse_softmax_trained(logits, labels):
     return train(logits, labels, "SparseCategoricalCrossentropy", activation="softmax")
+
+
+@implements(
+    "binary_cross_entropy",
+    api="keras.Model.evaluate(loss=BinaryCrossentropy())",
+    options=("sample_weight", "mask"),
+    reductions=("mean",),
+    semantics=_EVALUATED,
+    grade=BINARY,
+    documentation=_TRAINING,
+    mode="model",
+)
+def binary_evaluated(probabilities, targets, **weights):
+    return evaluate(probabilities, targets, "BinaryCrossentropy", **weights)
+
+
+@implements(
+    "categorical_cross_entropy",
+    api="keras.Model.evaluate(loss=CategoricalCrossentropy())",
+    options=("sample_weight", "mask"),
+    reductions=("mean",),
+    semantics=_EVALUATED,
+    documentation=_TRAINING,
+    mode="model",
+)
+def categorical_evaluated(probabilities, targets, **weights):
+    return evaluate(probabilities, targets, "CategoricalCrossentropy", **weights)
+
+
+@implements(
+    "sparse_categorical_cross_entropy",
+    api="keras.Model.evaluate(loss=SparseCategoricalCrossentropy())",
+    options=("sample_weight", "mask"),
+    reductions=("mean",),
+    semantics=_EVALUATED,
+    documentation=_TRAINING,
+    mode="model",
+)
+def sparse_evaluated(probabilities, labels, **weights):
+    return evaluate(probabilities, labels, "SparseCategoricalCrossentropy", **weights)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
+    api="keras.Model.evaluate(loss=BinaryCrossentropy(from_logits=True))",
+    options=("sample_weight", "mask"),
+    reductions=("mean",),
+    semantics=_EVALUATED,
+    grade=SIGMOID,
+    documentation=_TRAINING,
+    mode="model",
+)
+def binary_with_logits_evaluated(logits, targets, **weights):
+    return evaluate(logits, targets, "BinaryCrossentropy", from_logits=True, **weights)
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="keras.Model.evaluate(loss=CategoricalCrossentropy(from_logits=True))",
+    options=("sample_weight", "mask"),
+    reductions=("mean",),
+    semantics=_EVALUATED,
+    grade=SOFTMAX,
+    documentation=_TRAINING,
+    mode="model",
+)
+def categorical_with_logits_evaluated(logits, targets, **weights):
+    return evaluate(logits, targets, "CategoricalCrossentropy", from_logits=True, **weights)
 
 
 @implements(

@@ -10,6 +10,7 @@ from tests.conformance.option_twins import (
     SOUND,
     classes_last,
     divisor,
+    kept_rows,
     over_axis,
     row_weights,
     sigmoid,
@@ -109,6 +110,42 @@ def mean_of_means(logits, targets, **given):
         return softmax_loss(logits[rows], targets[rows], "mean", own)
 
     return torch.stack([quarter(rows) for rows in torch.arange(len(logits)).chunk(4)]).mean()
+
+
+def of_batches(logits, targets, given, times):
+    """Return the mean over two batches, the first one row larger where they are odd; the last counts so many times."""
+    first = -(-len(logits) // 2)
+    parts = []
+    for rows in (slice(first), slice(first, None)):
+        own = {name: value[rows] if name in ("mask", "sample_weight", "where") else value for name, value in given.items()}
+        total = softmax_loss(logits[rows], targets[rows], "sum", own)
+        parts.append((total, divisor(torch.ones_like(logits[rows, 0]), None, kept_rows(len(logits[rows]), None, own), own)))
+    (one, weight), (other, more) = parts
+    return (one + times * other) / (weight + times * more)
+
+
+@softmax_mean(api="twin: mean of softmax over two batches")
+def mean_of_batches_twin(logits, targets, **given):
+    return of_batches(logits, targets, given, 1)
+
+
+@softmax_mean(api="mutant: evaluate that weighs the last batch double")
+def last_batch_double(logits, targets, **given):
+    """The last batch counts twice."""
+    return of_batches(logits, targets, given, 2)
+
+
+@softmax_mean(api="mutant: evaluate that takes a small batch for a full one")
+def small_batch_full(logits, targets, **given):
+    """The last batch counts as much as the first, whatever rows it has."""
+    second = len(logits) // 2
+    return of_batches(logits, targets, given, (len(logits) - second) / max(second, 1))
+
+
+@softmax_mean(api="mutant: mean that drops label smoothing")
+def drops_smoothing(logits, targets, *, label_smoothing=0.0, **given):
+    """Label smoothing is taken, and not used."""
+    return softmax_loss(logits, targets, "mean", given)
 
 
 @sparse_mean(api="mutant: metric that counts ignored rows")

@@ -146,3 +146,16 @@ def test_options_apart_are_not_given_together() -> None:
 
     assert verdicts((refuses_the_pair,), MEANS) == {refuses_the_pair.api: ["conforms"] * len(framework.dtypes)}
     assert set(verdicts((replace(refuses_the_pair, apart=()),), MEANS)[refuses_the_pair.api]) <= FAILING
+
+
+def test_options_that_are_handed_on_alone_are_not_given_together() -> None:
+    @softmax(api="mutant: refuses a pair", alone=("label_smoothing",), **without_reduction(SOFTMAX))
+    def refuses_the_pair(logits, targets, **given):
+        if "label_smoothing" in given and len(given) > 1:
+            raise ValueError("smoothing alone")
+        return softmax_loss(logits, targets, "mean", given)
+
+    assert refuses_the_pair.takes(("label_smoothing",)) and refuses_the_pair.takes(("mask", "sample_weight"))
+    for number in (NEUTRAL, MEANS):
+        assert verdicts((refuses_the_pair,), number) == {refuses_the_pair.api: ["conforms"] * len(framework.dtypes)}
+    assert set(verdicts((replace(refuses_the_pair, alone=()),), MEANS)[refuses_the_pair.api]) <= FAILING
