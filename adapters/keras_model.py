@@ -86,7 +86,7 @@ def evaluate(prediction, target, loss, mask=None, sample_weight=None, **argument
     """Return the loss of a batch as `evaluate` has it in two parts, of which the second may be smaller."""
     inputs = [prediction] if mask is None else [prediction, mask]
     model = compiled((None, *prediction.shape[1:]), prediction.dtype.name, mask is not None, loss, None, **arguments)
-    rows = -(-len(prediction) // 2)
+    rows = len(prediction) // 2 + 1
     value = model.evaluate(inputs, target, batch_size=rows, sample_weight=sample_weight, verbose=0)
     return value, None
 
