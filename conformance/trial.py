@@ -209,6 +209,7 @@ def _relevant(loss: Loss, semantics: Semantics) -> Semantics:
     unread |= {"computation_dtype"} if semantics.computation_dtype == "float32" else set()  # the precision says it
     unread |= {"probability_sum", "target_gradient"} if loss.prediction == "logit" else {"infinite_logit"}
     unread |= {"log_of_zero"} if loss.prediction == "logit" and "gamma" not in loss.options else set()  # focal losses clip p
+    unread |= {"soft_weight_divisor"} if loss.target == "index" or "class_weight" not in loss.options else set()
     unread |= {"loss_shape"} if loss.has_classes and loss.name in FOUNDING_TABLE else set()
     return Semantics(**{name: value for name, value in vars(semantics).items() if name not in unread})
 

@@ -43,7 +43,8 @@ class Evaluation:
     """One loss on one batch: ``value`` for each row or element, ``gradient`` for each element of the prediction.
 
     ``target_gradient`` has the shape of the targets, and is None for index targets. ``weight``, for each row, is how often
-    its loss counts in a weighted mean, and ``kept`` whether it is neither masked nor ignored; None where all count once.
+    its loss counts in a weighted mean, or the terms that this is the sum of, and ``kept`` whether the row is neither masked nor
+    ignored; None where all count once.
     ``plain`` is the evaluation of the plain problem that these come from, None where nothing weighs. ``linear`` has the
     gradients of a loss of hidden states with respect to its parameters.
     """

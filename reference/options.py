@@ -93,8 +93,9 @@ class Problem:
     """What a loss with options comes down to.
 
     The loss of row i is ``factor[i]`` times that of ``prediction`` and ``target`` without these options; it counts
-    ``weight[i]`` times in a weighted mean, and not at all where ``dropped``. ``slope`` is the derivative of the new targets
-    with respect to the given ones. ``roundings`` counts those that an implementation makes of each target on the way.
+    ``weight[i]`` times in a weighted mean, or as often as the terms in that row add up to, and not at all where ``dropped``.
+    ``slope`` is the derivative of the new targets with respect to the given ones. ``roundings`` counts those that an
+    implementation makes of each target on the way.
     """
 
     prediction: Array
@@ -114,7 +115,7 @@ def plain_problem(spec: Loss, x: Array, target: NDArray, options: Options, seman
         x: (rows, classes), float64.
         target: labels (rows,) or float64 targets like ``x``.
         options: those given; shapes as `OPTIONS` says.
-        semantics: where class weights apply: to each term, or to the row by its label.
+        semantics: where class weights apply: to each term, or to the row by its label; and whether they count in a mean.
 
     Raises:
         ValueError: an option that the loss does not have, or one that cannot be.
@@ -138,8 +139,8 @@ def plain_problem(spec: Loss, x: Array, target: NDArray, options: Options, seman
         if labels is None:
             target = np.where(options.where, target, -np.inf if spec.target == "log-probability" else 0.0)
     class_weight = options.class_weight if spec.has_classes else None  # outcomes of their own are weighted in the formula
-    if class_weight is not None and labels is not None:
-        weight = weight * class_weight[np.clip(labels, 0, classes - 1)]
+    if class_weight is not None:
+        weight = _class_weighted(weight, class_weight, target, semantics)
     exact, roundings = None, 0
     if options.label_smoothing is not None:
         exact, roundings = _smoothed(spec, target, x.shape, options, semantics), 3 if options.label_smoothing else 0
@@ -154,6 +155,20 @@ def plain_problem(spec: Loss, x: Array, target: NDArray, options: Options, seman
         target = np.where(dropped[:, None], 0.0, target)
     factor = np.where(dropped, 0.0, factor)
     return Problem(x, target, factor, weight, dropped, slope * factor[:, None], roundings)
+
+
+def _class_weighted(weight: Array, class_weight: Array, target: NDArray, semantics: Semantics) -> Array:
+    """Return how often each row counts in a weighted mean under class weights, by its targets before they are smoothed.
+
+    Of soft targets the terms w_k t_k, (rows, classes), which an implementation rounds and adds up as it does the rows.
+    """
+    if target.ndim == 1:
+        return weight * class_weight[np.clip(target, 0, len(class_weight) - 1)]
+    if semantics.soft_weight_divisor == "rows":
+        return weight
+    if semantics.class_weight_of == "label":
+        return weight * class_weight[target.argmax(-1)]
+    return np.where(weight[:, None] == 0, 0.0, weight[:, None] * class_weight * target)
 
 
 def _smoothed(spec: Loss, target: NDArray, shape: tuple[int, ...], options: Options, semantics: Semantics) -> DD:

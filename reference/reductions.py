@@ -15,6 +15,7 @@ def divisor(evaluation: Evaluation, reduction: str, semantics: Semantics) -> flo
     each = evaluation.value.size / max(len(evaluation.value), 1)  # independent outcomes: losses in a row
     rows = len(evaluation.value)
     weight = np.ones(rows) if evaluation.weight is None else evaluation.weight
+    counts = weight if weight.ndim == 1 else weight.any(-1)
     kept = np.ones(rows, np.bool_) if evaluation.kept is None else evaluation.kept
     divisors = {
         "sum_of_weights": weight.sum() * each,
@@ -25,7 +26,7 @@ def divisor(evaluation: Evaluation, reduction: str, semantics: Semantics) -> flo
         "sum": 1.0,
         "mean": divisors[semantics.mean_divisor],
         "weighted_mean": divisors["sum_of_weights"],
-        "nonzero_mean": np.count_nonzero(weight) * each,
+        "nonzero_mean": np.count_nonzero(counts) * each,
         "batchmean": rows,
     }
     if reduction not in named:

@@ -41,6 +41,7 @@ class Semantics:
     mean_of_no_weight: str = "nan"
     ignored_row: str = "nothing"
     class_weight_of: str = "term"
+    soft_weight_divisor: str = "weights"
     focal_alpha: str = "balanced"
     focal_base: str = "as_given"
     label_dtype: str = "any"
@@ -206,6 +207,14 @@ CHOICE_POINTS: tuple[ChoicePoint, ...] = (
         {
             "term": "each term: -sum_k w_k t_k log p_k",
             "label": "the whole row, by the weight of its label: -w_j sum_k t_k log p_k",
+        },
+    ),
+    ChoicePoint(
+        "soft_weight_divisor",
+        "Do class weights count in the sum of weights that a mean is divided by where targets are soft?",
+        {
+            "weights": "a row counts sum_k w_k t_k, and so a hard label as its one-hot",
+            "rows": "a row counts once, whatever the weights of its classes; of labels it counts w_j",
         },
     ),
     ChoicePoint(

@@ -38,11 +38,13 @@ def row_weights(losses, labels, given: Given):
     return given.get("sample_weight", torch.ones_like(losses))
 
 
-def divisor(losses, labels, kept, given: Given):
-    """Return the sum of the weights of the rows that count; the weight of a label is that of its class."""
+def divisor(losses, targets, kept, given: Given):
+    """Return the sum of the weights of the rows that count: that of a label is that of its class, of soft ones sum w_k t_k."""
     weights = given.get("sample_weight", torch.ones_like(losses))
-    if "class_weight" in given and labels is not None:
-        weights = weights * given["class_weight"][torch.where(kept, labels, 0)]
+    if "class_weight" in given and targets.is_floating_point():
+        weights = weights * (given["class_weight"] * targets).sum(-1)
+    elif "class_weight" in given:
+        weights = weights * given["class_weight"][torch.where(kept, targets, 0)]
     return (weights * kept).sum()
 
 
@@ -108,6 +110,7 @@ def softmax_loss(logits, targets, reduction, given: Given, steps: Steps = SOUND)
 def _loss(logits, targets, labels, kept, reduction, given: Given, steps: Steps):
     there = given.get("where", torch.ones(logits.shape, dtype=torch.bool))
     targets = torch.where(there, targets, 0)
+    counted = targets if labels is None else labels
     if "label_smoothing" in given:
         targets = steps.smooth(targets, there, given["label_smoothing"])
     targets = steps.weigh(targets, labels, given)
@@ -116,7 +119,7 @@ def _loss(logits, targets, labels, kept, reduction, given: Given, steps: Steps):
     losses = torch.where(kept, losses * steps.rows(losses, labels, given), 0)
     if reduction == "none":
         return losses
-    return losses.sum() if reduction == "sum" else losses.sum() / steps.divide(losses, labels, kept, given)
+    return losses.sum() if reduction == "sum" else losses.sum() / steps.divide(losses, counted, kept, given)
 
 
 def sigmoid_loss(logits, targets, reduction, given: Given, *, smooth=None, positive=None, rows=None, divide=None):
