@@ -84,7 +84,10 @@ _DISTRIBUTIONS = "https://docs.pytorch.org/docs/2.13/distributions.html"
 _OVER_ALL = Semantics(mean_divisor="rows")
 """BCEWithLogitsLoss: "'mean': the sum of the output will be divided by the number of elements in the output"."""
 _SECOND_AXIS = Semantics(class_axis="second")
-"""CrossEntropyLoss and NLLLoss: the input has the shape (C), (N, C) or (N, C, d_1, ..., d_K)."""
+"""NLLLoss: the input has the shape (C), (N, C) or (N, C, d_1, ..., d_K)."""
+_BOTH_KINDS = Semantics(class_axis="second", soft_weight_divisor="rows")
+"""CrossEntropyLoss: the same shapes; and "mean" is the sum of l_n over the sum of w_{y_n} for class indices, but for
+probabilities "\\frac{\\sum_{n=1}^N l_n}{N}"."""
 _CLAMPED = Semantics(mean_divisor="rows", log_of_zero="floor_100")
 """BCELoss: "we clamp its log function outputs to be greater than or equal to -100"."""
 
@@ -214,7 +217,7 @@ def log_of_sigmoid(logits, targets):
     "softmax_cross_entropy_with_logits",
     api="torch.nn.functional.cross_entropy",
     options=("reduction", "class_weight", "label_smoothing", "class_axis"),
-    semantics=_SECOND_AXIS,
+    semantics=_BOTH_KINDS,
     documentation=_DOCS + "CrossEntropyLoss.html",
 )
 def cross_entropy_with_probabilities(logits, targets, *, reduction, class_weight=None, label_smoothing=0.0, class_axis=1):
@@ -225,7 +228,7 @@ def cross_entropy_with_probabilities(logits, targets, *, reduction, class_weight
     "softmax_cross_entropy_with_logits",
     api="torch.nn.CrossEntropyLoss",
     options=("reduction", "class_weight", "label_smoothing", "class_axis"),
-    semantics=_SECOND_AXIS,
+    semantics=_BOTH_KINDS,
     documentation=_DOCS + "CrossEntropyLoss.html",
 )
 def cross_entropy_loss_with_probabilities(logits, targets, *, reduction, class_weight=None, label_smoothing=0.0, class_axis=1):
@@ -257,7 +260,7 @@ def log_of_softmax(logits, targets):
     "sparse_softmax_cross_entropy_with_logits",
     api="torch.nn.functional.cross_entropy",
     options=("reduction", "class_weight", "ignore_index", "label_smoothing", "class_axis"),
-    semantics=_SECOND_AXIS,
+    semantics=_BOTH_KINDS,
     documentation=_DOCS + "CrossEntropyLoss.html",
 )
 def cross_entropy(logits, labels, *, reduction, class_weight=None, ignore_index=-100, label_smoothing=0.0, class_axis=1):
@@ -275,7 +278,7 @@ def cross_entropy(logits, labels, *, reduction, class_weight=None, ignore_index=
     "sparse_softmax_cross_entropy_with_logits",
     api="torch.nn.CrossEntropyLoss",
     options=("reduction", "class_weight", "ignore_index", "label_smoothing", "class_axis"),
-    semantics=_SECOND_AXIS,
+    semantics=_BOTH_KINDS,
     documentation=_DOCS + "CrossEntropyLoss.html",
 )
 def cross_entropy_loss(logits, labels, *, reduction, class_weight=None, ignore_index=-100, label_smoothing=0.0, class_axis=1):

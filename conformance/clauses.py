@@ -1,6 +1,6 @@
 """The clauses: the numbered sentences of the specification, each with its property and the batches it is asked on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,7 +10,8 @@ from conformance import tables
 from conformance.cases import Batch, Case, draw_cases, fill, neutral_pair_cases, option_cases, ordinary_case, smooth_case
 from conformance.judging import Judgement
 from conformance.profiles import LONG, SMALL, SPATIAL, SQUARE, TEN, WIDE, Profile
-from conformance.properties import accuracy, dtypes, forms, interface, linear, options, relations, special_values
+from conformance.properties import accuracy, dtypes, forms, interface, linear, one_hot, options, relations, special_values
+from conformance.properties.accounts import fullest_form, fullest_form_over_axis
 from conformance.properties.relations import ONE_HOT_PAIRS
 from conformance.regimes import MASKED, regimes_for
 from conformance.settings import SETTINGS, settings_of
@@ -30,7 +31,7 @@ class Clause:
     ``applies`` tells for which losses it means something; ``needs`` says why a binding that declares less does not support
     it, and is empty where it does. ``reduce`` returns what judges the smaller batches of a finding, where the property
     itself needs its whole table, or asks for more than the finding is about. ``asks_shape`` marks the clause that holds the
-    shape of the loss against the mathematics too, ``is_ladder`` one that finds where a loss saturates, ``is_recorded`` one
+    shape of the loss against the mathematics too, ``is_ladder`` one that finds where a loss saturates. ``records`` are batches
     whose answers are kept for other backends to be compared with. ``asked`` tells to which bindings it is put: those that
     have the option it is about. ``founding`` marks those about the six losses of the founding table alone. ``meaning`` is
     its sentence where several clauses share a property. ``of_reduced`` marks those that are put to what gives a mean alone
@@ -41,6 +42,7 @@ class Clause:
     may simplify what makes a NaN. ``of_target_dtypes`` marks those about the dtypes and shapes of targets: each is a
     program, and a framework that compiles is asked for its public calls, not for compositions of several. ``of_stand_ins``
     marks those that are put to stand-ins even where each call is dear: what they are there for, and labels out of range.
+    ``beside`` finds the other binding that one is held against: where there is none, the clause is not asked.
     """
 
     number: int
@@ -52,7 +54,7 @@ class Clause:
     reduce: Callable[[Judgement], Property] | None = None
     asks_shape: bool = False
     is_ladder: bool = False
-    is_recorded: bool = False
+    records: Inputs | None = None
     asked: Callable[[Binding], bool] = lambda binding: True
     founding: bool = False
     meaning: str = ""
@@ -63,6 +65,7 @@ class Clause:
     sample: Inputs | None = None
     of_target_dtypes: bool = False
     of_stand_ins: bool = False
+    beside: Callable[[Binding, Sequence[Binding]], Binding | None] | None = None
 
     @property
     def sentence(self) -> str:
@@ -75,9 +78,14 @@ class Clause:
             return False
         return self.applies(loss) and (loss.name in FOUNDING_TABLE or not self.founding)
 
-    def asks(self, binding: Binding) -> bool:
-        """Tell whether the clause is put to a binding, which may give no losses without reduction."""
-        return ("none" in binding.reductions or self.of_reduced) and self.asked(binding)
+    def asks(self, binding: Binding, others: Sequence[Binding] = ()) -> bool:
+        """Tell whether the clause is put to a binding, one of an adapter, which may give no losses without reduction."""
+        alone = ("none" in binding.reductions or self.of_reduced) and self.asked(binding)
+        return alone and (self.beside is None or self.beside(binding, others) is not None)
+
+    def records_of(self, binding: Binding) -> Inputs | None:
+        """Return the batches on which the answers of a binding are kept; None where there is nothing to compare them with."""
+        return self.records if _is_keras(binding) else None
 
     def id(self, loss: str) -> str:
         """The clause of one loss: "SPARSE-4"."""
@@ -195,6 +203,20 @@ def _alone(option: str) -> Inputs:
     return inputs
 
 
+def _first_of(*names: str) -> Inputs:
+    """Return the case of each of the given options alone, in its first setting; in the dtype that all backends are asked in."""
+
+    def inputs(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+        wanted = [(settings_of(name)[0].id,) for name in names] if dtype == DTYPES[0] else []
+        return [fill(case, dtype) for case in option_cases(loss.name) if case.settings in wanted]
+
+    return inputs
+
+
+def _plain_and_first_of_each(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    return [*_ordinary(loss, dtype, profile), *_first_of(*loss.options)(loss, dtype, profile)]
+
+
 def _under(*chosen: Callable[[Case], bool]) -> Inputs:
     """Return the option cases of which all the given conditions hold."""
 
@@ -259,6 +281,10 @@ def _has_first_numbers(case: Case) -> bool:
     return all(setting is settings_of(setting.option)[0] for setting in chosen)
 
 
+def _has_first_settings(case: Case) -> bool:
+    return all(SETTINGS[name] is settings_of(SETTINGS[name].option)[0] for name in case.settings)
+
+
 def _drops_rows(case: Case) -> bool:
     return any(SETTINGS[name].option in DROPPING for name in case.settings)
 
@@ -275,16 +301,22 @@ def _is_reduced(binding: Binding) -> bool:
     return "none" not in binding.reductions
 
 
-def _is_single_form(binding: Binding) -> bool:
-    return _is_keras(binding) and len(binding.reductions) == 1 and not binding.textbook
-
-
 def _in_one_shape(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
     """Return the drawn cases and those under options in one shape: a compiled model is a program for each.
 
     Of the options that a model hands on to its loss one value is asked: what they mean is asked of the loss.
     """
     return [*_few(SMALL)(loss, dtype, profile), *_under(_has_first_numbers)(loss, dtype, profile)]
+
+
+def _plain_and_first(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    """Return an ordinary batch, and one under each option and pair in the first settings: other clauses ask of the others."""
+    return [*_ordinary(loss, dtype, profile), *_under(_has_first_settings)(loss, dtype, profile)]
+
+
+def _spatial_plain_and_first(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
+    cases = [ordinary_case(loss.name), *(case for case in option_cases(loss.name) if _has_first_settings(case))]
+    return [fill(replace(case, rows=SPATIAL[0], classes=SPATIAL[1]), dtype) for case in cases]
 
 
 def _plain_and_optional(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
@@ -328,6 +360,7 @@ def _option(number: int, option: str) -> Clause:
         asked=_has_any(option),
         reduce=_alike(options.under_options),
         of_stand_ins=True,
+        records=_first_of(option),
         meaning=f"Under {option} value and gradients are those of its meaning, and so under each reduction, and what is given "
         f"is left as it is: {OPTIONS[option]}.",
     )
@@ -499,13 +532,19 @@ CLAUSES: tuple[Clause, ...] = (
         _table(tables.backends),
         applies=lambda loss: loss.prediction != "log-probability",
         asked=_is_keras,
-        is_recorded=True,
+        records=_table(tables.backends),
     ),
     _option(56, "z_loss"),
-    Clause(57, "means alone", forms.reduced_alone, _in_one_shape, asked=_is_reduced, of_reduced=True),
     Clause(
-        58, "forms agree", forms.forms_agree, _plain_and_optional, asked=_is_single_form, of_reduced=True, in_one_dtype=True
+        57,
+        "means alone",
+        forms.reduced_alone,
+        _in_one_shape,
+        asked=_is_reduced,
+        of_reduced=True,
+        records=_plain_and_first_of_each,
     ),
+    Clause(58, "forms agree", forms.forms_agree, _plain_and_optional, beside=fullest_form, of_reduced=True, in_one_dtype=True),
     Clause(
         59,
         "dropped rows in means",
@@ -582,6 +621,42 @@ CLAUSES: tuple[Clause, ...] = (
         asked=lambda binding: binding.textbook and bool(binding.outer),
         of_reduced=True,
         sample=_table(tables.saturated),
+    ),
+    Clause(
+        76,
+        "one-hot in means",
+        one_hot.same_reduced,
+        _plain_and_first,
+        applies=lambda loss: _index(loss) and loss.name in ONE_HOT_PAIRS,
+        asked=lambda binding: set(binding.reductions) != {"none"},
+        beside=one_hot.soft_form,
+        of_reduced=True,
+        in_one_dtype=True,
+        reduce=_alike(one_hot.same_reduced),
+    ),
+    Clause(
+        77,
+        "one-hot over an axis",
+        one_hot.same_over_axis,
+        _spatial_plain_and_first,
+        applies=lambda loss: _index(loss) and loss.name in ONE_HOT_PAIRS,
+        asked=_has_any("class_axis"),
+        beside=one_hot.soft_form,
+        of_reduced=True,
+        in_one_dtype=True,
+        reduce=_alike(one_hot.same_over_axis),
+    ),
+    _of_parameters(78, "linear forms agree", linear.forms_agree, _plain_and_first, beside=fullest_form, in_one_dtype=True),
+    Clause(
+        79,
+        "forms agree over an axis",
+        forms.forms_agree_over_axis,
+        _spatial_plain_and_first,
+        applies=_classes,
+        asked=_has_any("class_axis"),
+        beside=fullest_form_over_axis,
+        of_reduced=True,
+        in_one_dtype=True,
     ),
     _of_parameters(
         80, "linear targets that do not sum to one", linear.unnormalised, _table(tables.linear_unnormalised), applies=_dense
@@ -664,6 +739,6 @@ CLAUSES: tuple[Clause, ...] = (
 """The specification, in the order in which a run asks."""
 
 
-def clauses_of(binding: Binding) -> list[Clause]:
-    """Return the clauses that mean something for the loss of a binding."""
-    return [clause for clause in CLAUSES if clause.concerns(LOSSES[binding.loss]) and clause.asks(binding)]
+def clauses_of(binding: Binding, others: Sequence[Binding] = ()) -> list[Clause]:
+    """Return the clauses that mean something for the loss of a binding, which may be one of several."""
+    return [clause for clause in CLAUSES if clause.concerns(LOSSES[binding.loss]) and clause.asks(binding, others)]

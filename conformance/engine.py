@@ -9,13 +9,16 @@ import numpy as np
 
 from adapters.binding import Binding
 from adapters.loading import Adapter
+from conformance.cases import Batch
 from conformance.clauses import Clause, clauses_of
 from conformance.expectations import Expectation, Expectations, Observed, explains, kinds_of, trial_under, without_each
 from conformance.findings import describe
 from conformance.judging import Judgement
 from conformance.profiles import Profile
+from conformance.properties.accounts import account_of
 from conformance.shrink import shrink
 from conformance.trial import Trial, float64, regime_counts
+from reference.bounds import bound_ratio
 from reference.semantics import MATHEMATICAL
 from reports.record import Answers, Number, Record, Verdict, number
 
@@ -56,7 +59,7 @@ def questions(adapter: Adapter, *, loss: str = "", question: str = "") -> list[Q
             Question(binding, mode, dtype, clause if mode == modes[0] else clause.sampled())
             for mode in modes
             for dtype in dtypes
-            for clause in clauses_of(binding)
+            for clause in clauses_of(binding, adapter.bindings)
             if (dtype == dtypes[0] or not clause.in_one_dtype)
             and (mode == modes[0] or (clause.sample and dtype == dtypes[0]))
             and not (framework.sparing and clause.of_target_dtypes and binding.is_composition)
@@ -86,26 +89,34 @@ def answer(examination: Examination, question: Question) -> Answered:
         record, shown = _judge(examination, question, trial, entries)
     except ArithmeticError as error:
         return Answered(_record(question, "crash", [], reason=f"the suite could not judge: {error}"), met)
-    if clause.is_recorded:
+    if recorded := clause.records_of(binding):
         observed = [entry.observed for entry in entries]
-        answers = _answers(examination, question, trial_under(trial.under(binding.semantics), observed))
+        batches = recorded(trial.loss, trial.dtype, examination.profile)
+        answers = _answers(trial_under(trial.under(binding.semantics), observed), batches)
         record = msgspec.structs.replace(record, answers=answers)
     return Answered(record, met, shown)
 
 
-def _answers(examination: Examination, question: Question, trial: Trial) -> Answers | None:
-    """Return what a question was answered, with the bounds under what is documented and listed; None if there is no array."""
+def _answers(trial: Trial, batches: list[Batch]) -> Answers | None:
+    """Return what a binding answered, with the bounds under what is documented and listed; None if that is not all arrays.
+
+    What is asked is its first reduction, "none" where it has that. A number that is beyond its bound, because what is listed
+    tells no more than that it is wrong, has no bound: other backends may be wrong in another way.
+    """
     got: list[Number] = []
     bounds: list[Number] = []
-    for batch in question.clause.inputs(trial.loss, trial.dtype, examination.profile):
-        answer, expected = trial.ask(batch), trial.expect(batch)
-        for quantity in ("value", "gradient"):
-            truth, bound = expected.of(quantity)
-            if answer.trouble(quantity, truth.shape):
+    for batch in batches:
+        if not trial.binding.takes(batch.options.given):
+            continue
+        told = account_of(trial, batch, trial.binding.least_reduced)
+        for quantity, (truth, bound) in told.quantities.items():
+            if told.answer.trouble(quantity, truth.shape):
                 return None
-            got += map(number, float64(answer.array(quantity)).ravel().tolist())
-            bounds += map(number, np.broadcast_to(bound, truth.shape).ravel().tolist())
-    return Answers(got, bounds)
+            answered = float64(told.answer.array(quantity))
+            explained = bound_ratio(answered, truth, bound, precision=told.answer.precision) <= 1
+            got += map(number, answered.ravel().tolist())
+            bounds += map(number, np.where(explained, bound, np.inf).ravel().tolist())
+    return Answers(got, bounds) if got else None
 
 
 def _trial(examination: Examination, question: Question) -> Trial:

@@ -60,11 +60,23 @@ def compare(batch: Batch, answer: Answer, quantity: str, expected: NDArray, boun
     return Judgement(batch, name, by_row(ratio, batch.rows), got, expected, answer.call)
 
 
-def agree(batch: Batch, answer: Answer, other: Answer, quantity: str, bound: NDArray, *, name: str = "") -> Judgement:
-    """Judge a quantity of an answer against the same of another one, within ``bound`` where that is finite."""
+def agree(
+    batch: Batch,
+    answer: Answer,
+    other: Answer,
+    quantity: str,
+    bound: NDArray,
+    *,
+    apart: NDArray | float = 0.0,
+    name: str = "",
+) -> Judgement:
+    """Judge a quantity of an answer against the same of another one, within ``bound`` where that is finite.
+
+    ``apart`` is how far the two truths lie apart.
+    """
     if trouble := other.trouble(quantity, bound.shape):
         return refuse(batch, answer, name or quantity, trouble, "the same answer")
-    expected = float64(other.array(quantity))
+    expected = float64(other.array(quantity)) + apart
     return compare(batch, answer, quantity, expected, np.where(np.isfinite(expected), bound, 0.0), name=name)
 
 

@@ -73,7 +73,7 @@ def all_clauses() -> dict[str, Clause]:
 
 def make_header(adapter: Adapter, *, device: str, profile: Profile, selection: str, questions: int) -> Header:
     """Return the first line of a result file: everything that the report says of the run and of the specification."""
-    clauses = {clause.id(b.loss): clause for b in adapter.bindings for clause in clauses_of(b)}
+    clauses = {clause.id(b.loss): clause for b in adapter.bindings for clause in clauses_of(b, adapter.bindings)}
     return Header(
         **msgspec.structs.asdict(describe_specification(clauses)),
         suite_version=SUITE_VERSION,

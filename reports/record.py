@@ -172,7 +172,10 @@ class Finding(Struct, frozen=True):
 
 
 class Answers(Struct, frozen=True):
-    """What a call answered on a fixed batch, value then gradient, number by number, and the bounds of their errors."""
+    """What calls answered on fixed batches, value then gradient, number by number, and the bounds of their errors.
+
+    A bound is infinite where nothing that is known describes the number.
+    """
 
     got: list[Number]
     bounds: list[Number]

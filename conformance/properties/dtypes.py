@@ -1,6 +1,6 @@
 """Dtypes and shapes of targets and weights: what labels, soft targets and weights may come as, alone and beside an option."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from conformance.cases import Batch, lay_out
 from conformance.judging import Judgement, compare, decide
 from conformance.properties.options import ask_over_axis, expect_reduced, has_gradient
+from conformance.properties.relations import Judge, as_usual
 from conformance.trial import Answer, Trial, float64
 
 LABEL_DTYPES = ("uint8", "int8", "int16", "int32", "int64")
@@ -28,17 +29,6 @@ soft targets, the one that could lose digits, and two of labels, as few librarie
 WEIGHTS = ("class_weight", "pos_weight", "sample_weight")
 GRID = 16
 """Targets and weights are multiples of 1/16: exact in every dtype."""
-Judge = Callable[[Trial, Batch, Answer, str], list[Judgement]]
-"""(trial, batch, answer, words) -> the judgements of an answer that should be the usual one; ``words`` say to what."""
-
-
-def as_usual(trial: Trial, batch: Batch, answer: Answer, words: str) -> list[Judgement]:
-    """Judge value and gradient of an answer."""
-    expected = trial.expect(batch)
-    return [
-        compare(batch, answer, quantity, *expected.of(quantity), name=f"{quantity} {words}")
-        for quantity in ("value", "gradient")
-    ]
 
 
 def label_dtypes(trial: Trial, batch: Batch, *, judge: Judge = as_usual) -> list[Judgement]:

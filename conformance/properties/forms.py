@@ -7,8 +7,17 @@ from numpy.typing import NDArray
 
 from adapters.binding import Binding
 from conformance.cases import Batch
-from conformance.judging import Judgement, agree, compare
-from conformance.properties.options import expect_reduced, has_gradient, poisoned
+from conformance.judging import Judgement, compare, decide
+from conformance.properties.accounts import (
+    Account,
+    account_of,
+    expected_of,
+    fullest_form,
+    fullest_form_over_axis,
+    same,
+    with_truth_of,
+)
+from conformance.properties.options import ask_over_axis, expect_reduced, has_gradient, poisoned
 from conformance.properties.relations import with_arrays
 from conformance.tables import activated
 from conformance.trial import Answer, Trial, float64
@@ -55,36 +64,45 @@ def dropped_alone(trial: Trial, batch: Batch) -> list[Judgement]:
 
 
 def forms_agree(trial: Trial, batch: Batch) -> list[Judgement]:
-    """Function, operation, metric and compiled model of a loss give what its class gives, each within its bounds."""
-    other = _class_of(trial)
-    if other is None or not (trial.binding.takes(batch.options.given) and other.takes(batch.options.given)):
+    """Function, class, metric and compiled model of a loss give what its fullest form gives, each within its bounds.
+
+    So they do under each option and pair that both take, and each reduction that both have. Where their pages state different
+    things, the two are as far apart as what is stated; where they compute in different dtypes, float32 alone is asked.
+    """
+    other = fullest_form(trial.binding, trial.siblings)
+    return [judged for partner, name in _partners(trial, other, batch) for judged in _forms_agree(trial, partner, batch, name)]
+
+
+def forms_agree_over_axis(trial: Trial, batch: Batch) -> list[Judgement]:
+    """With the classes on the second axis too the forms of a loss that take it agree, or both refuse it.
+
+    So they do under each option and pair that both take, and each reduction that both have.
+    """
+    other = fullest_form_over_axis(trial.binding, trial.siblings)
+    return [
+        judged for partner, name in _partners(trial, other, batch) for judged in _forms_agree(trial, partner, batch, name, 1)
+    ]
+
+
+def _partners(trial: Trial, other: Binding | None, batch: Batch) -> list[tuple[Trial, str]]:
+    """Return another form beside each reduction that both have; nothing where one does not take the options."""
+    given = batch.options.given
+    if other is None or not (trial.binding.takes(given) and other.takes(given)):
         return []
     computed = trial.binding.semantics.computation_dtype
     if trial.dtype != "float32" and computed != other.semantics.computation_dtype:
         return []  # they round the prediction, and what guards it, to different dtypes
-    trial = trial.under(replace(trial.semantics, computation_dtype=computed))
     mode = trial.framework.modes[0] if trial.binding.mode else trial.mode
     partner = replace(trial, binding=other, mode=mode, semantics=other.semantics, grade=other.grade)
-    judgements = []
-    for reduction in trial.binding.reductions:
-        answer, wanted = (one.ask(batch, reduction=reduction) for one in (trial, partner))
-        bound, slack = _bounds(partner, batch, reduction, alike=mode == trial.mode)
-        if reduction != "none" or trial.semantics.loss_shape == partner.semantics.loss_shape:
-            own_bound, own_slack = _bounds(trial, batch, reduction, alike=mode == trial.mode)
-        else:
-            answer, own_bound, own_slack = _row_means(answer), bound, slack
-        judgements.append(agree(batch, answer, wanted, "value", bound + own_bound, name=f"value under {reduction}"))
-        if has_gradient(trial, answer):
-            judgements.append(agree(batch, answer, wanted, "gradient", slack + own_slack, name=f"gradient under {reduction}"))
-    return judgements
+    return [(partner, name) for name in trial.binding.reductions if name in other.reductions]
 
 
 def of_activation(trial: Trial, batch: Batch) -> list[Judgement]:
     """A loss of probabilities that a sigmoid or softmax has returned is the loss of those numbers, wherever they come from."""
     reduction = trial.binding.least_reduced
     if trial.semantics.activation_output == "logits":
-        answer, (value, bound, gradient, slack) = trial.ask(batch, reduction=reduction), _expected(trial, batch, reduction)
-        return [compare(batch, answer, "value", value, bound), compare(batch, answer, "gradient", gradient, slack)]
+        told = account_of(trial, batch, reduction)
+        return [compare(batch, told.answer, quantity, *sides) for quantity, sides in told.quantities.items()]
     numbers = activated(batch, OF_PROBABILITIES[batch.loss])
     return [] if numbers is None else _of_numbers(trial, batch, numbers, reduction)
 
@@ -113,39 +131,47 @@ def _loss_of_numbers(trial: Trial, numbers: Batch, reduction: str) -> tuple[NDAr
         alike = reduction in other.reductions and other.semantics.loss_shape == trial.semantics.loss_shape
         if other.loss == numbers.loss and other.api == trial.binding.outer and alike:
             plain = replace(trial, binding=other, semantics=other.semantics, grade=other.grade)
-            bound, _ = _bounds(plain, numbers, reduction, alike=False)
-            value, gradient = (float64(plain.ask(numbers, reduction=reduction).array(name)) for name in ("value", "gradient"))
-            return value, bound, gradient
+            told = _account(plain, numbers, reduction, "another", None)
+            value, gradient = (float64(told.answer.array(name)) for name in ("value", "gradient"))
+            return value, told.bound, gradient
     plain = replace(trial, binding=replace(trial.binding, loss=numbers.loss), grade=LOSSES[numbers.loss].default_grade)
-    value, bound, gradient, _ = _expected(plain, numbers, reduction)
-    return value, bound, gradient
+    return expected_of(plain, numbers, reduction)[:3]
 
 
-def _class_of(trial: Trial) -> Binding | None:
-    """Return the form of the loss that has every reduction of this one, and more."""
-    own = set(trial.binding.reductions)
-    return next((b for b in trial.siblings if b.loss == trial.binding.loss and own < set(b.reductions)), None)
+def _forms_agree(trial: Trial, partner: Trial, batch: Batch, reduction: str, axis: int | None = None) -> list[Judgement]:
+    """Judge one form against another: they give the same, or what their pages state, or both refuse."""
+    asked, stated = (
+        trial.under(replace(semantics, computation_dtype=trial.binding.semantics.computation_dtype))
+        for semantics in (trial.semantics, trial.binding.semantics)
+    )
+    if reduction == "none" and trial.binding.semantics.loss_shape != partner.semantics.loss_shape:
+        asked, stated, partner = (one.under(replace(one.semantics, loss_shape="row_mean")) for one in (asked, stated, partner))
+    own, other = (_account(one, batch, reduction, mode, axis) for one, mode in ((asked, partner.mode), (partner, trial.mode)))
+    where = f"under {reduction}" if axis is None else f"under {reduction} over axis {axis}"
+    if own.answer.outcome.error and other.answer.outcome.error:
+        return [decide(True, batch, own.answer, f"value {where}", "an error", "an error")]
+    judged = same(batch, own, with_truth_of(other, own), where)
+    if any(judgement.violating.any() for judgement in judged):
+        own = with_truth_of(own, account_of(stated, batch, reduction, own.answer))
+        as_stated = same(batch, own, other, where)
+        judged = judged if any(judgement.violating.any() for judgement in as_stated) else as_stated
+    return judged
 
 
-def _expected(trial: Trial, batch: Batch, reduction: str) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Return value, bound, gradient and its bound, reduced or not."""
-    if reduction != "none":
-        return expect_reduced(trial, batch, reduction)
-    expected = trial.expect(batch)
-    return *expected.of("value"), *expected.of("gradient")
-
-
-def _bounds(trial: Trial, batch: Batch, reduction: str, *, alike: bool) -> tuple[NDArray, NDArray]:
-    """Return the bounds of value and gradient as documented.
+def _account(trial: Trial, batch: Batch, reduction: str, mode: str, axis: int | None) -> Account:
+    """Return the account of a form beside another that runs in a mode; of losses of outcomes, where they are wanted, the means.
 
     Forms that do not run alike, in one mode, round otherwise whatever they compute, be it documented or not: for them the
-    wider ones of these bounds and of those under a guard.
+    wider ones of the bounds as documented and of those under a guard.
     """
-    _, bound, _, slack = _expected(trial, batch, reduction)
-    if alike:
-        return bound, slack
-    _, other, _, other_slack = _expected(trial.under(replace(trial.semantics, **GUARDED)), batch, reduction)
-    return np.fmax(bound, other), np.fmax(slack, other_slack)
+    answer = trial.ask(batch, reduction=reduction) if axis is None else ask_over_axis(trial, batch, axis, reduction)
+    if reduction == "none" and trial.semantics.loss_shape == "row_mean":
+        answer = _row_means(answer)
+    own = account_of(trial, batch, reduction, answer)
+    if trial.mode == mode:
+        return own
+    guarded = account_of(trial.under(replace(trial.semantics, **GUARDED)), batch, reduction, answer)
+    return replace(own, bound=np.fmax(own.bound, guarded.bound), slack=np.fmax(own.slack, guarded.slack))
 
 
 def _overflows(trial: Trial, batch: Batch) -> bool:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.cases import Batch, lay_out
-from conformance.judging import Judgement, compare, decide, refuse
+from conformance.judging import Judgement, agree, compare, decide, refuse
 from conformance.properties import accuracy, dtypes
+from conformance.properties.accounts import fullest_form
 from conformance.properties.options import soft_beside_ignored, without_neutral
 from conformance.properties.relations import ONE_HOT_PAIRS
 from conformance.properties.special_values import labels_outside
@@ -145,6 +146,36 @@ def interface(trial: Trial, batch: Batch) -> list[Judgement]:
     modified = first.outcome.modified
     got = "changed by the call" if modified else "as they were"
     return [*judgements, decide(not modified, batch, first, "inputs", got, "as they were")]
+
+
+def forms_agree(trial: Trial, batch: Batch) -> list[Judgement]:
+    """The public forms of one loss give what its fullest form gives: losses, each reduction that both have, and all gradients.
+
+    So they do under each option and pair that both take; each form may err by its bounds.
+    """
+    other, given = fullest_form(trial.binding, trial.siblings), batch.options.given
+    if other is None or not (trial.binding.takes(given) and other.takes(given)):
+        return []
+    partner = replace(trial, binding=other, semantics=other.semantics, grade=other.grade)
+    shared = [name for name in trial.binding.reductions if name in other.reductions]
+    return [judged for name in shared for judged in _held_against(trial, partner, batch, name)]
+
+
+def _held_against(trial: Trial, partner: Trial, batch: Batch, reduction: str) -> list[Judgement]:
+    """Judge one form against another, number by number."""
+    cotangent = None if reduction == "none" else np.asarray(UPSTREAM, batch.dtype)
+    answer, wanted = (one.ask(batch, reduction=reduction, cotangent=cotangent) for one in (trial, partner))
+    own, other = (_expected(one, batch, answer, reduction) for one in (trial, partner))
+    judgements = []
+    for quantity in own:
+        name, bound = f"{_name(quantity)} under {reduction}", own[quantity][1] + other[quantity][1]
+        if trouble := wanted.trouble(quantity, bound.shape):
+            judgements.append(refuse(batch, answer, name, trouble, "the same answer"))
+        elif quantity in answer.call.parameters:
+            judgements.append(_one_for_all(batch, answer, quantity, float64(wanted.array(quantity)), bound, name))
+        else:
+            judgements.append(agree(batch, answer, wanted, quantity, bound, name=name))
+    return judgements
 
 
 def _same_twice(batch: Batch, one: NDArray | None, second: Answer, quantity: str) -> Judgement:

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from conformance.cases import Batch, lay_out
 from conformance.judging import Judgement, agree, compare, decide
-from conformance.properties.dtypes import Judge, as_usual
-from conformance.properties.relations import ONE_HOT_PAIRS, both_agree, with_arrays
+from conformance.properties.relations import ONE_HOT_PAIRS, Judge, as_usual, both_agree, hard_and_one_hot, with_arrays
 from conformance.settings import SETTINGS
-from conformance.tables import table
 from conformance.trial import Answer, Trial, float64
 from reference.bounds import reduced_bound, reduced_gradient_bound
 from reference.losses import DTYPES, LOSSES
@@ -128,18 +126,12 @@ def without_neutral(batch: Batch) -> Batch:
 
 def hard_is_one_hot(trial: Trial, batch: Batch) -> list[Judgement]:
     """Under every option that both take, a hard target and its one-hot vector give the same loss and gradient."""
-    other_name = ONE_HOT_PAIRS[trial.binding.loss]
-    other = next((b for b in trial.siblings if b.loss == other_name and b.api == trial.binding.api), None)
+    hard, twin = hard_and_one_hot(batch)
+    other = next((b for b in trial.siblings if b.loss == twin.loss and b.api == trial.binding.api), None)
     given = batch.options.given
-    taken = set(given) <= set(LOSSES[other_name].options) if other is None else other.takes(given)
+    taken = set(given) <= set(LOSSES[twin.loss].options) if other is None else other.takes(given)
     if not (taken and trial.binding.takes(given)):
         return []
-    hard, twin = (
-        replace(
-            table(loss, trial.dtype, f"hard {batch.id}", batch.prediction, batch.labels, batch.regimes), options=batch.options
-        )
-        for loss in (batch.loss, other_name)
-    )
     answer, expected = trial.ask(hard), trial.expect(hard)
     if other is not None:
         return both_agree(hard, answer, replace(trial, binding=other).ask(twin), expected)

@@ -1,5 +1,6 @@
 """Relations: what must hold between the answers to two calls, whatever the truth is."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,19 @@ ONE_HOT_PAIRS = {
 """The losses that are one where the targets are hard."""
 
 
+Judge = Callable[[Trial, Batch, Answer, str], list[Judgement]]
+"""(trial, batch, answer, words) -> the judgements of an answer that should be the usual one; ``words`` say to what."""
+
+
+def as_usual(trial: Trial, batch: Batch, answer: Answer, words: str) -> list[Judgement]:
+    """Judge value and gradient of an answer."""
+    expected = trial.expect(batch)
+    return [
+        compare(batch, answer, quantity, *expected.of(quantity), name=f"{quantity} {words}")
+        for quantity in ("value", "gradient")
+    ]
+
+
 def both_agree(batch: Batch, changed: Answer, plain: Answer, expected: Expected) -> list[Judgement]:
     """Judge value and gradient of one answer against another, each of which may err by its bound."""
     return [agree(batch, changed, plain, quantity, 2 * expected.of(quantity)[1]) for quantity in ("value", "gradient")]
@@ -36,14 +50,20 @@ def with_arrays(answer: Answer, value: NDArray | None, gradient: NDArray | None)
     return replace(answer, outcome=replace(answer.outcome, value=value, gradient=gradient))
 
 
+def hard_and_one_hot(batch: Batch) -> tuple[Batch, Batch]:
+    """Return a batch with hard targets, its labels, and the same for the loss that it is paired with: one of them one-hot."""
+    name = batch.id.partition("/table/")[2] or f"hard {batch.id}"  # what is shrunk has been through here
+    hard, twin = (
+        table(loss, batch.dtype, name, batch.prediction, batch.labels, batch.regimes)
+        for loss in (batch.loss, ONE_HOT_PAIRS[batch.loss])
+    )
+    return replace(hard, options=batch.options), replace(twin, options=batch.options)
+
+
 def hard_is_one_hot(trial: Trial, batch: Batch) -> list[Judgement]:
     """A hard target and its one-hot vector give the same loss and gradient."""
-    other_name = ONE_HOT_PAIRS[trial.binding.loss]
-    other = next((b for b in trial.siblings if b.loss == other_name and b.api == trial.binding.api), None)
-    hard, twin = (
-        table(loss, trial.dtype, f"hard {batch.id}", batch.prediction, batch.labels, batch.regimes)
-        for loss in (batch.loss, other_name)
-    )
+    hard, twin = hard_and_one_hot(batch)
+    other = next((b for b in trial.siblings if b.loss == twin.loss and b.api == trial.binding.api), None)
     answer, expected = trial.ask(hard), trial.expect(hard)
     if other is not None:
         return both_agree(hard, answer, replace(trial, binding=other).ask(twin), expected)
@@ -148,13 +168,13 @@ def mirror(trial: Trial, batch: Batch) -> list[Judgement]:
             judgements.append(refuse(mirrored, other, quantity, trouble, "the same answer"))
             continue
         # Under a guard that rounds 1e-7 and 1 - 1e-7 the two truths differ, and so may the answers.
-        wanted = sign * float64(other.array(quantity)) + _gap(two, sign * one)
+        wanted = sign * float64(other.array(quantity)) + gap(two, sign * one)
         allowed = np.where(np.isfinite(wanted), bound + other_bound, 0.0)
         judgements.append(compare(mirrored, answer, quantity, wanted, allowed))
     return judgements
 
 
-def _gap(a: NDArray, b: NDArray) -> NDArray:
+def gap(a: NDArray, b: NDArray) -> NDArray:
     """Return a - b, and 0 where either is infinite or NaN."""
     usable = np.isfinite(a) & np.isfinite(b)
     return np.where(usable, np.where(usable, a, 0.0) - np.where(usable, b, 0.0), 0.0)

@@ -105,6 +105,14 @@ def soft_mean_by_class_weights(logits, targets, *, reduction, **given):
     return softmax_loss(logits, targets, reduction, given, replace(SOUND, divide=divide))
 
 
+@softmax(api="mutant: soft targets counted as rows under class weights")
+def soft_targets_counted_as_rows(logits, targets, *, reduction, **given):
+    """The mean divides by the rows that count, as the page of another framework says, and this one's does not."""
+    unweighted = {name: value for name, value in given.items() if name != "class_weight"}
+    by_rows = replace(SOUND, divide=lambda losses, targets, kept, given: divisor(losses, targets, kept, unweighted))
+    return softmax_loss(logits, targets, reduction, given, by_rows)
+
+
 @sparse(api="mutant: class weights of the wrong length cut off")
 def long_weights_cut(logits, labels, *, reduction, **given):
     """Weights beyond the last class are dropped in silence."""
@@ -484,8 +492,8 @@ def divisor_of_sample_weights(logits, labels, *, reduction, **given):
     """With both, the mean divides by the sample weights alone."""
 
     def divide(losses, labels, kept, given):
-        both = "class_weight" in given and "sample_weight" in given
-        return divisor(losses, None if both else labels, kept, given)
+        weights = {name: value for name, value in given.items() if name != "class_weight" or "sample_weight" not in given}
+        return divisor(losses, labels, kept, weights)
 
     return sparse_loss(logits, labels, reduction, given, replace(SOUND, divide=divide))
 

@@ -1,7 +1,7 @@
 """Sound losses with every option, in PyTorch, written in steps: what the suite must never blame, and what its mutants break."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -171,6 +171,13 @@ def softmax_twin(logits, targets, *, reduction, **given):
     return softmax_loss(logits, targets, reduction, given)
 
 
+@softmax(api="twin: softmax that counts rows under class weights", semantics=replace(LOSES_SMALL, soft_weight_divisor="rows"))
+def softmax_of_rows_twin(logits, targets, *, reduction, **given):
+    unweighted = {name: value for name, value in given.items() if name != "class_weight"}
+    by_rows = replace(SOUND, divide=lambda losses, targets, kept, given: divisor(losses, targets, kept, unweighted))
+    return softmax_loss(logits, targets, reduction, given, by_rows)
+
+
 @sigmoid(api="twin: sigmoid with options")
 def sigmoid_twin(logits, targets, *, reduction, **given):
     return sigmoid_loss(logits, targets, reduction, given)
@@ -229,6 +236,7 @@ OPTION_TWINS: tuple[Binding, ...] = (
     sparse_twin,
     sparse_or_soft_twin,
     softmax_twin,
+    softmax_of_rows_twin,
     sigmoid_twin,
     sparse_axis_twin,
     softmax_axis_twin,

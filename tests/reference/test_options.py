@@ -157,6 +157,40 @@ def test_a_mean_divides_by_what_the_semantics_say(picked: str, options: Options,
     assert value == got.value.sum() / expected and factor == 1 / expected
 
 
+@pytest.mark.parametrize(
+    ("picked", "expected"),
+    [
+        ({}, 0.5 * (0.75 * 0.5 + 0.25 * 4) + 2 * 4),
+        ({"soft_weight_divisor": "rows"}, 2.5),
+        ({"class_weight_of": "label"}, 0.5 * 0.5 + 2 * 4),
+        ({"class_weight_of": "label", "soft_weight_divisor": "rows"}, 2.5),
+    ],
+)
+def test_what_class_weights_count_in_a_mean_of_soft_targets(picked: dict[str, str], expected: float):
+    x, targets = np.zeros((3, 2)), np.array([[0.75, 0.25], [0.0, 1.0], [np.nan, np.nan]])
+    options = Options(
+        class_weight=np.array([0.5, 4.0]), sample_weight=np.array([0.5, 2.0, 3.0]), mask=np.array([True, True, False])
+    )
+    got = evaluate(SOFTMAX, x, targets, options=options, semantics=Semantics(**picked))
+    assert divisor(got, "mean", Semantics(**picked)) == expected
+    assert divisor(got, "nonzero_mean", Semantics(**picked)) == 2
+
+
+@pytest.mark.parametrize("loss", ["sparse_categorical_cross_entropy", SPARSE])
+def test_a_hard_label_counts_in_a_mean_as_its_one_hot_does(loss: str):
+    soft = loss.removeprefix("sparse_")
+    shared = {*LOSSES[loss].options} & {*LOSSES[soft].options}
+    cases = [case for case in option_cases(loss) if {name.split("=")[0] for name in case.settings} <= shared]
+    assert len(cases) > 10
+    for case in cases:
+        batch = fill(case, "float32")
+        one_hot = one_hot_targets(batch.target, batch.prediction.shape[-1])
+        hard = evaluate(loss, batch.prediction, batch.target, options=batch.options)
+        same = evaluate(soft, batch.prediction, one_hot, options=batch.options)
+        assert hard.weight is not None and same.weight is not None
+        assert np.array_equal(hard.weight, same.weight if same.weight.ndim == 1 else same.weight.sum(-1)), case.id
+
+
 def test_the_other_reductions_divide_by_their_names():
     options = Options(sample_weight=np.array([1.0, 3.0, 0.0, 2.0]))
     got = evaluate(SIGMOID, np.zeros((4, 3)), np.ones((4, 3)), options=options)
@@ -193,6 +227,22 @@ def test_a_wrong_divisor_is_beyond_the_bound_of_the_mean():
     assert 0 < bound < 1e-4 * values.sum() / weight.sum()
     slope = reduced_gradient_bound(values, zero, 1 / weight.sum(), weight=weight, precision="float32")
     assert (slope > 0).all() and (slope < 1e-4 / weight.sum()).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_divisor_of_soft_targets_added_up_in_float32_is_within_the_bound_of_the_mean(seed: int):
+    generator = np.random.default_rng(seed)
+    rows, classes = 40, 5
+    targets = generator.dirichlet(np.full(classes, 0.3), rows).astype(np.float32)
+    weight, own = (generator.uniform(0.01, 10, size).astype(np.float32) for size in (classes, (rows, 1)))
+    options = Options(class_weight=weight.astype(np.float64), sample_weight=own[:, 0].astype(np.float64))
+    terms = evaluate(SOFTMAX, np.zeros((rows, classes)), targets.astype(np.float64), options=options).weight
+    assert terms is not None
+    rounded, ones, zeros = np.cumsum(own * (weight * targets)), np.ones(rows), np.zeros(rows)
+    assert rounded.dtype == np.float32
+    by, none = terms.sum(), Bounds(zeros, zeros, None)
+    bound = reduced_bound(ones, none, reduction="mean", precision="float32", divisor=by, weight=terms)
+    assert abs(rows / float(rounded[-1]) - rows / by) < bound < 1e-4 * rows / by
 
 
 @pytest.mark.parametrize(
