@@ -53,7 +53,7 @@ def keep(counted, prediction, target, weight):
 
 def rows(prediction, target, *, class_axis=None, sample_weight=None, mask=None, ignore_index=None):
     """Return prediction and target with the classes last, and the weight of each row: 0 where it does not count."""
-    target = target.astype(prediction.dtype) if jnp.issubdtype(target.dtype, jnp.floating) else target
+    target = target.astype(prediction.dtype if jnp.issubdtype(target.dtype, jnp.floating) else int)
     if class_axis is not None:
         target = jnp.moveaxis(target, class_axis, -1) if target.ndim == prediction.ndim else target
         prediction = jnp.moveaxis(prediction, class_axis, -1)
@@ -160,12 +160,15 @@ def categorical(
     label_smoothing=None,
 ):
     probabilities, targets, weight = rows(probabilities, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * jnp.sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing)
     if class_weight is not None:
         targets = class_weight * targets
     losses = -jnp.sum(targets * log(probabilities, targets), -1)
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("sparse_categorical_cross_entropy", "log", "separate", **_TAKEN)
@@ -209,12 +212,15 @@ def softmax(
     logits, targets, weight = rows(logits, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
     if where is not None:
         logits, targets, where = there_alone(where, logits, targets, class_axis=class_axis)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * jnp.sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing, where=where)
     if class_weight is not None:
         targets = class_weight * targets
     losses = -jnp.sum(times(targets, log_softmax(logits)), -1)
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("sparse_softmax_cross_entropy_with_logits", "log1p", "quotient", **_ONE_HOT)
@@ -350,6 +356,9 @@ def categorical_focal(
     gamma=2.0,
 ):
     probabilities, targets, weight = rows(probabilities, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * jnp.sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing)
     if class_weight is not None:
@@ -357,7 +366,7 @@ def categorical_focal(
     losses = -jnp.sum((1 - probabilities) ** gamma * targets * log(probabilities, targets), -1)
     if alpha is not None:
         losses = alpha * losses
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("categorical_focal_cross_entropy_with_logits", "log1p", "quotient")
@@ -375,6 +384,9 @@ def softmax_focal(
     gamma=2.0,
 ):
     logits, targets, weight = rows(logits, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * jnp.sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing)
     if class_weight is not None:
@@ -383,7 +395,7 @@ def softmax_focal(
     losses = -jnp.sum(complement(log_p) ** gamma * times(targets, log_p), -1)
     if alpha is not None:
         losses = alpha * losses
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("poly_loss_cross_entropy", "log1p", "quotient")
@@ -403,13 +415,16 @@ def poly(
     logits, targets, weight = rows(logits, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
     if where is not None:
         logits, targets, where = there_alone(where, logits, targets, class_axis=class_axis)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * jnp.sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing, where=where)
     if class_weight is not None:
         targets = class_weight * targets
     log_p = log_softmax(logits)
     losses = -jnp.sum(times(targets, log_p) + epsilon * targets * jnp.expm1(log_p), -1)
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("generalized_cross_entropy", "power", "power", **_TAKEN)

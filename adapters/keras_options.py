@@ -36,10 +36,12 @@ def keep(counted, prediction, target, weight):
 
 def rows(prediction, target, *, class_axis=None, sample_weight=None, mask=None, ignore_index=None):
     """Return prediction and target with the classes last, and the weight of each row: 0 where it does not count."""
-    target = ops.cast(target, prediction.dtype) if "float" in keras.backend.standardize_dtype(target.dtype) else target
+    is_soft = "float" in keras.backend.standardize_dtype(target.dtype)
     if class_axis is not None:
-        target = ops.moveaxis(target, class_axis, -1) if target.ndim == prediction.ndim else target
+        target = ops.moveaxis(target, class_axis, -1) if is_soft else target
         prediction = ops.moveaxis(prediction, class_axis, -1)
+    labels = target if is_soft else ops.reshape(target, prediction.shape[:-1])
+    target = ops.cast(labels, prediction.dtype if is_soft else "int64")
     weight = ops.ones_like(prediction[..., 0])
     if sample_weight is not None:
         weight = weight * sample_weight
@@ -57,7 +59,7 @@ def at_labels(array, labels):
 
 def one_hot(labels, prediction):
     """Return targets of 1 for the labels, in the dtype of the prediction."""
-    return ops.reshape(ops.one_hot(labels, prediction.shape[-1], dtype=prediction.dtype), prediction.shape)
+    return ops.one_hot(labels, prediction.shape[-1], dtype=prediction.dtype)
 
 
 def there_alone(where, logits, targets, *, class_axis=None):
@@ -150,12 +152,15 @@ def categorical(
     label_smoothing=None,
 ):
     probabilities, targets, weight = rows(probabilities, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * ops.sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing)
     if class_weight is not None:
         targets = class_weight * targets
     losses = -ops.sum(targets * log(probabilities, targets), -1)
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("sparse_categorical_cross_entropy", "log", "separate")
@@ -199,12 +204,15 @@ def softmax(
     logits, targets, weight = rows(logits, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
     if where is not None:
         logits, targets, where = there_alone(where, logits, targets, class_axis=class_axis)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * ops.sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing, where=where)
     if class_weight is not None:
         targets = class_weight * targets
     losses = -ops.sum(times(targets, log_softmax(logits)), -1)
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("sparse_softmax_cross_entropy_with_logits", "log1p", "quotient")
@@ -340,6 +348,9 @@ def categorical_focal(
     gamma=2.0,
 ):
     probabilities, targets, weight = rows(probabilities, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * ops.sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing)
     if class_weight is not None:
@@ -347,7 +358,7 @@ def categorical_focal(
     losses = -ops.sum((1 - probabilities) ** gamma * targets * log(probabilities, targets), -1)
     if alpha is not None:
         losses = alpha * losses
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("categorical_focal_cross_entropy_with_logits", "log1p", "quotient")
@@ -365,6 +376,9 @@ def softmax_focal(
     gamma=2.0,
 ):
     logits, targets, weight = rows(logits, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * ops.sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing)
     if class_weight is not None:
@@ -373,7 +387,7 @@ def softmax_focal(
     losses = -ops.sum(complement(log_p) ** gamma * times(targets, log_p), -1)
     if alpha is not None:
         losses = alpha * losses
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("poly_loss_cross_entropy", "log1p", "quotient")
@@ -393,13 +407,16 @@ def poly(
     logits, targets, weight = rows(logits, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
     if where is not None:
         logits, targets, where = there_alone(where, logits, targets, class_axis=class_axis)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * ops.sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing, where=where)
     if class_weight is not None:
         targets = class_weight * targets
     log_p = log_softmax(logits)
     losses = -ops.sum(times(targets, log_p) + epsilon * targets * ops.expm1(log_p), -1)
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("generalized_cross_entropy", "power", "power")

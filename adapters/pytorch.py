@@ -88,6 +88,9 @@ _SECOND_AXIS = Semantics(class_axis="second")
 _BOTH_KINDS = Semantics(class_axis="second", soft_weight_divisor="rows")
 """CrossEntropyLoss: the same shapes; and "mean" is the sum of l_n over the sum of w_{y_n} for class indices, but for
 probabilities "\\frac{\\sum_{n=1}^N l_n}{N}"."""
+_ROWS_OF_SOFT = Semantics(soft_weight_divisor="rows")
+"""CrossEntropyLoss as above; functional.linear_cross_entropy: "mean" is the sum "divided by the number of elements in the
+output"."""
 _CLAMPED = Semantics(mean_divisor="rows", log_of_zero="floor_100")
 """BCELoss: "we clamp its log function outputs to be greater than or equal to -100"."""
 
@@ -575,6 +578,7 @@ def generalized_by_power(probabilities, labels, *, q=0.5):
     "linear_cross_entropy",
     api="torch.nn.functional.linear_cross_entropy",
     options=("reduction", "class_weight", "ignore_index", "label_smoothing"),
+    semantics=_ROWS_OF_SOFT,
     documentation=_DOCS + "functional.linear_cross_entropy.html",
 )
 def linear_cross_entropy(
@@ -668,7 +672,8 @@ def linear_cross_entropy_in_chunks_of_five(
     "linear_cross_entropy",
     api="torch.nn.functional.cross_entropy over torch.nn.functional.linear",
     options=("reduction", "class_weight", "ignore_index", "label_smoothing"),
-    documentation=_DOCS + "functional.linear.html",
+    semantics=_ROWS_OF_SOFT,
+    documentation=_DOCS + "CrossEntropyLoss.html",
 )
 def cross_entropy_of_linear(
     hidden, labels, *, linear_weight, linear_bias=None, reduction, class_weight=None, ignore_index=-100, label_smoothing=0.0
@@ -687,6 +692,7 @@ def cross_entropy_of_linear(
     "linear_cross_entropy_with_soft_targets",
     api="torch.nn.functional.linear_cross_entropy",
     options=("reduction", "class_weight", "label_smoothing"),
+    semantics=_ROWS_OF_SOFT,
     documentation=_DOCS + "functional.linear_cross_entropy.html",
 )
 def linear_cross_entropy_with_probabilities(
@@ -753,7 +759,8 @@ def linear_cross_entropy_with_probabilities_in_chunks(
     "linear_cross_entropy_with_soft_targets",
     api="torch.nn.functional.cross_entropy over torch.nn.functional.linear",
     options=("reduction", "class_weight", "label_smoothing"),
-    documentation=_DOCS + "functional.linear.html",
+    semantics=_ROWS_OF_SOFT,
+    documentation=_DOCS + "CrossEntropyLoss.html",
 )
 def cross_entropy_of_linear_with_probabilities(
     hidden, targets, *, linear_weight, linear_bias=None, reduction, class_weight=None, label_smoothing=0.0

@@ -36,7 +36,7 @@ def keep(counted, prediction, target, weight):
 
 def rows(prediction, target, *, class_axis=None, sample_weight=None, mask=None, ignore_index=None):
     """Return prediction and target with the classes last, and the weight of each row: 0 where it does not count."""
-    target = target.to(prediction.dtype) if target.is_floating_point() else target
+    target = target.to(prediction.dtype) if target.is_floating_point() else target.long()
     if class_axis is not None:
         target = target.movedim(class_axis, -1) if target.ndim == prediction.ndim else target
         prediction = prediction.movedim(class_axis, -1)
@@ -52,7 +52,7 @@ def rows(prediction, target, *, class_axis=None, sample_weight=None, mask=None, 
 
 def one_hot(labels, prediction):
     """Return targets of 1 for the labels, in the dtype of the prediction."""
-    return torch.zeros_like(prediction).scatter(-1, labels[..., None].long(), 1)
+    return torch.zeros_like(prediction).scatter(-1, labels[..., None], 1)
 
 
 def there_alone(where, logits, targets, *, class_axis=None):
@@ -137,12 +137,15 @@ def categorical(
     label_smoothing=None,
 ):
     probabilities, targets, weight = rows(probabilities, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * (class_weight * targets).sum(-1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing)
     if class_weight is not None:
         targets = class_weight * targets
     losses = -(targets * log(probabilities, targets)).sum(-1)
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("sparse_categorical_cross_entropy", "log", "separate")
@@ -152,7 +155,7 @@ def sparse_categorical(
     probabilities, labels, weight = rows(
         probabilities, labels, class_axis=class_axis, sample_weight=sample_weight, mask=mask, ignore_index=ignore_index
     )
-    losses = -torch.log(probabilities.gather(-1, labels[..., None].long())[..., 0])
+    losses = -torch.log(probabilities.gather(-1, labels[..., None])[..., 0])
     if class_weight is not None:
         weight = weight * (class_weight * one_hot(labels, probabilities)).sum(-1)
     return reduced(weight * losses, weight, reduction=reduction)
@@ -186,12 +189,15 @@ def softmax(
     logits, targets, weight = rows(logits, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
     if where is not None:
         logits, targets, where = there_alone(where, logits, targets, class_axis=class_axis)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * (class_weight * targets).sum(-1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing, where=where)
     if class_weight is not None:
         targets = class_weight * targets
     losses = -times(targets, log_softmax(logits)).sum(-1)
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("sparse_softmax_cross_entropy_with_logits", "log1p", "quotient")
@@ -233,7 +239,7 @@ def sparse_softmax(
 @_composes("negative_log_likelihood", "negated", "negated")
 def likelihood(log_probabilities, labels, *, reduction, class_axis=None, class_weight=None, ignore_index=None):
     log_probabilities, labels, weight = rows(log_probabilities, labels, class_axis=class_axis, ignore_index=ignore_index)
-    losses = -log_probabilities.gather(-1, labels[..., None].long())[..., 0]
+    losses = -log_probabilities.gather(-1, labels[..., None])[..., 0]
     if class_weight is not None:
         weight = weight * (class_weight * one_hot(labels, log_probabilities)).sum(-1)
     return reduced(weight * losses, weight, reduction=reduction)
@@ -327,6 +333,9 @@ def categorical_focal(
     gamma=2.0,
 ):
     probabilities, targets, weight = rows(probabilities, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * (class_weight * targets).sum(-1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing)
     if class_weight is not None:
@@ -334,7 +343,7 @@ def categorical_focal(
     losses = -((1 - probabilities) ** gamma * targets * log(probabilities, targets)).sum(-1)
     if alpha is not None:
         losses = alpha * losses
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("categorical_focal_cross_entropy_with_logits", "log1p", "quotient")
@@ -352,6 +361,9 @@ def softmax_focal(
     gamma=2.0,
 ):
     logits, targets, weight = rows(logits, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * (class_weight * targets).sum(-1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing)
     if class_weight is not None:
@@ -360,7 +372,7 @@ def softmax_focal(
     losses = -(complement(log_p) ** gamma * times(targets, log_p)).sum(-1)
     if alpha is not None:
         losses = alpha * losses
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("poly_loss_cross_entropy", "log1p", "quotient")
@@ -380,13 +392,16 @@ def poly(
     logits, targets, weight = rows(logits, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
     if where is not None:
         logits, targets, where = there_alone(where, logits, targets, class_axis=class_axis)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * (class_weight * targets).sum(-1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing, where=where)
     if class_weight is not None:
         targets = class_weight * targets
     log_p = log_softmax(logits)
     losses = -(times(targets, log_p) + epsilon * targets * torch.expm1(log_p)).sum(-1)
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("generalized_cross_entropy", "power", "power")
@@ -405,7 +420,7 @@ def generalized(
     probabilities, labels, weight = rows(
         probabilities, labels, class_axis=class_axis, sample_weight=sample_weight, mask=mask, ignore_index=ignore_index
     )
-    p = probabilities.gather(-1, labels[..., None].long())[..., 0]
+    p = probabilities.gather(-1, labels[..., None])[..., 0]
     losses = (1 - p**q) / q
     if class_weight is not None:
         weight = weight * (class_weight * one_hot(labels, probabilities)).sum(-1)

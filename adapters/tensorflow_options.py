@@ -79,7 +79,7 @@ def smoothed(targets, label_smoothing, *, where=None):
 
 def log(probabilities, targets):
     """Return the logarithm, but 0 where p and its target are both 0: there 0 * -inf is NaN, and so is its gradient."""
-    return tf.math.log(tf.where((probabilities == 0) & (targets == 0), 1, probabilities))
+    return tf.math.log(tf.where((probabilities != 0) | (targets != 0), probabilities, 1))
 
 
 def log_sum(logits):
@@ -98,14 +98,14 @@ def log_softmax(logits):
 
 def times(targets, log_p):
     """Return t log(p), 0 where p and t are both 0."""
-    return targets * tf.where((targets == 0) & (log_p == -float("inf")), 0, log_p)
+    return targets * tf.where((targets != 0) | (log_p > -float("inf")), log_p, 0)
 
 
 def divergence_of(targets, log_p):
     """Return t (log(t) - log(p)), 0 where t is 0."""
-    none = targets == 0
-    surprise = tf.math.log(tf.where(none, 1, targets)) - tf.where(none, 0, log_p)
-    return tf.where(none, 0, targets * surprise)
+    some = targets != 0
+    surprise = tf.math.log(tf.where(some, targets, 1)) - tf.where(some, log_p, 0)
+    return tf.where(some, targets * surprise, 0)
 
 
 def reduced(losses, weight, *, reduction):
@@ -128,7 +128,7 @@ def binary(probabilities, targets, *, reduction, sample_weight=None, mask=None, 
     if label_smoothing is not None:
         targets = (1 - label_smoothing) * targets + label_smoothing / 2
     weight = weight[..., None]
-    complement = tf.math.log1p(-tf.where((probabilities == 1) & (targets == 1), 0, probabilities))
+    complement = tf.math.log1p(-tf.where((probabilities != 1) | (targets != 1), probabilities, 0))
     losses = -(targets * log(probabilities, targets) + (1 - targets) * complement)
     return reduced(weight * losses, weight, reduction=reduction)
 
@@ -146,12 +146,15 @@ def categorical(
     label_smoothing=None,
 ):
     probabilities, targets, weight = rows(probabilities, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * tf.reduce_sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing)
     if class_weight is not None:
         targets = class_weight * targets
     losses = -tf.reduce_sum(targets * log(probabilities, targets), -1)
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("sparse_categorical_cross_entropy", "log", "separate")
@@ -195,12 +198,15 @@ def softmax(
     logits, targets, weight = rows(logits, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
     if where is not None:
         logits, targets, where = there_alone(where, logits, targets, class_axis=class_axis)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * tf.reduce_sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing, where=where)
     if class_weight is not None:
         targets = class_weight * targets
     losses = -tf.reduce_sum(times(targets, log_softmax(logits)), -1)
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("sparse_softmax_cross_entropy_with_logits", "log1p", "quotient")
@@ -299,7 +305,7 @@ def binary_focal(
     if label_smoothing is not None:
         targets = (1 - label_smoothing) * targets + label_smoothing / 2
     weight = weight[..., None]
-    complement = tf.math.log1p(-tf.where((probabilities == 1) & (targets == 1), 0, probabilities))
+    complement = tf.math.log1p(-tf.where((probabilities != 1) | (targets != 1), probabilities, 0))
     losses = -(targets * log(probabilities, targets) + (1 - targets) * complement)
     losses = (targets * (1 - probabilities) + (1 - targets) * probabilities) ** gamma * losses
     if alpha is not None:
@@ -336,6 +342,9 @@ def categorical_focal(
     gamma=2.0,
 ):
     probabilities, targets, weight = rows(probabilities, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * tf.reduce_sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing)
     if class_weight is not None:
@@ -343,7 +352,7 @@ def categorical_focal(
     losses = -tf.reduce_sum((1 - probabilities) ** gamma * targets * log(probabilities, targets), -1)
     if alpha is not None:
         losses = alpha * losses
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("categorical_focal_cross_entropy_with_logits", "log1p", "quotient")
@@ -361,6 +370,9 @@ def softmax_focal(
     gamma=2.0,
 ):
     logits, targets, weight = rows(logits, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * tf.reduce_sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing)
     if class_weight is not None:
@@ -369,7 +381,7 @@ def softmax_focal(
     losses = -tf.reduce_sum((-tf.math.expm1(log_p)) ** gamma * times(targets, log_p), -1)
     if alpha is not None:
         losses = alpha * losses
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("poly_loss_cross_entropy", "log1p", "quotient")
@@ -389,13 +401,16 @@ def poly(
     logits, targets, weight = rows(logits, targets, class_axis=class_axis, sample_weight=sample_weight, mask=mask)
     if where is not None:
         logits, targets, where = there_alone(where, logits, targets, class_axis=class_axis)
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * tf.reduce_sum(class_weight * targets, -1)
     if label_smoothing is not None:
         targets = smoothed(targets, label_smoothing, where=where)
     if class_weight is not None:
         targets = class_weight * targets
     log_p = log_softmax(logits)
     losses = -tf.reduce_sum(times(targets, log_p) + epsilon * targets * tf.math.expm1(log_p), -1)
-    return reduced(weight * losses, weight, reduction=reduction)
+    return reduced(weight * losses, divide_by, reduction=reduction)
 
 
 @_composes("generalized_cross_entropy", "power", "power")

@@ -12,7 +12,7 @@ from conformance.judging import Judgement, agree, compare, decide, refuse
 from conformance.properties import accuracy, dtypes
 from conformance.properties.accounts import fullest_form
 from conformance.properties.options import soft_beside_ignored, without_neutral
-from conformance.properties.relations import ONE_HOT_PAIRS
+from conformance.properties.relations import ONE_HOT_PAIRS, gap
 from conformance.properties.special_values import labels_outside
 from conformance.trial import Answer, Trial, float64
 from reference.bounds import Bounds, additions, bound_ratio, error_bounds, reduced_bound
@@ -193,8 +193,7 @@ def _same_twice(batch: Batch, one: NDArray | None, second: Answer, quantity: str
 def hard_is_one_hot(trial: Trial, batch: Batch) -> list[Judgement]:
     """A label and its one-hot vector give the same loss and the same gradients, with and without the options that both take.
 
-    So they do under each reduction that both have; but for a mean under class weights, which may be divided by another number
-    for labels than for soft targets.
+    So they do under each reduction that both have.
     """
     other_loss = ONE_HOT_PAIRS[trial.binding.loss]
     other = next((b for b in trial.siblings if b.loss == other_loss and b.api == trial.binding.api), None)
@@ -207,7 +206,7 @@ def hard_is_one_hot(trial: Trial, batch: Batch) -> list[Judgement]:
     return [
         judged
         for reduction in trial.binding.reductions
-        if (other is None or reduction in other.reductions) and not (reduction == "mean" and "class_weight" in given)
+        if other is None or reduction in other.reductions
         for judged in _same_at_labels(trial, hard, there, twin, reduction)
     ]
 
@@ -224,7 +223,7 @@ def _at_labels(batch: Batch, loss: str) -> Batch:
 def _same_at_labels(trial: Trial, hard: Batch, there: Trial | None, twin: Batch, reduction: str) -> list[Judgement]:
     """Judge an answer against that of another binding at the same labels, or else against what is expected there.
 
-    Two answers may err by their bounds together.
+    Two answers are as far apart as their truths, and may err by their bounds together.
     """
     cotangent = None if reduction == "none" else np.asarray(UPSTREAM, hard.dtype)
     answer = trial.ask(hard, reduction=reduction, cotangent=cotangent)
@@ -233,14 +232,15 @@ def _same_at_labels(trial: Trial, hard: Batch, there: Trial | None, twin: Batch,
     expected_there = _expected(there or trial, twin, other or answer, reduction)
     judgements = []
     for quantity in [quantity for quantity in expected if quantity in expected_there]:
-        (_, bound), (truth, other_bound) = expected[quantity], expected_there[quantity]
+        (own, bound), (truth, other_bound) = expected[quantity], expected_there[quantity]
         name = f"{_name(quantity)} under {reduction}"
         if other is None:
             judgements.append(_judged(hard, answer, quantity, truth, bound, name))
         elif trouble := other.trouble(quantity, truth.shape):
             judgements.append(refuse(hard, other, name, trouble, "the same answer"))
         else:
-            judgements.append(_judged(hard, answer, quantity, float64(other.array(quantity)), bound + other_bound, name))
+            wanted = float64(other.array(quantity)) + gap(own, truth)
+            judgements.append(_judged(hard, answer, quantity, wanted, bound + other_bound, name))
     return judgements
 
 
