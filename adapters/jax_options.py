@@ -450,7 +450,7 @@ def generalized(
     return reduced(weight * losses, weight, reduction=reduction)
 
 
-@_composes("linear_cross_entropy", "log1p", "quotient", **_ONE_HOT)
+@_composes("linear_cross_entropy", "log1p", "quotient")
 def linear(
     hidden,
     labels,

@@ -11,6 +11,7 @@ from typing import Any
 
 # Read once, when Keras imports its backend: see the adapters of TensorFlow and PyTorch.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("JAX_ENABLE_X64", "1")  # as the adapter of JAX has it, for models too
 
@@ -54,7 +55,11 @@ class Keras:
     keeps_answers = _runner.keeps_answers
     # Op by op each operation is compiled for each shape.
     sparing: tuple[str, ...] = DTYPES if _runner.sparing else ()
-    environment: Mapping[str, str] = {"KERAS_BACKEND": _backend, **({"JAX_ENABLE_X64": "1"} if _backend == "jax" else {})}
+    environment: Mapping[str, str] = {
+        **_runner.environment,
+        "KERAS_BACKEND": _backend,
+        **({"JAX_ENABLE_X64": "1"} if _backend == "jax" else {}),
+    }
 
     @property
     def value_and_gradient(self) -> Callable[..., tuple[Any, ...]]:

@@ -54,8 +54,11 @@ class Masked(keras.layers.Layer):
         return inputs[0]
 
 
-def _compiled(shape, dtype, is_masked, loss, activation, **arguments):
-    """Return a model for batches of one shape, compiled with a loss; for any number of rows (None) it has no weight."""
+def _compiled(shape, dtype, targets, is_masked, loss, activation, **arguments):
+    """Return a model for batches of one shape, compiled with a loss; for any number of rows (None) it has no weight.
+
+    There is one for each number of axes of ``targets``: what tf.function has seen in two ranks it takes for any, and fails.
+    """
     inputs = [keras.Input(batch_shape=shape, dtype=dtype)]
     outputs = Shift(dtype=dtype)(inputs[0]) if shape[0] else inputs[0]
     if is_masked:
@@ -73,7 +76,7 @@ compiled = cache(_compiled)
 
 def train(prediction, target, loss, mask=None, activation=None, sample_weight=None, class_weight=None, **arguments):
     """Return the loss of a batch, and its gradient, out of one step of training."""
-    model = compiled(prediction.shape, prediction.dtype.name, mask is not None, loss, activation, **arguments)
+    model = compiled(prediction.shape, prediction.dtype.name, target.ndim, mask is not None, loss, activation, **arguments)
     weight = model.trainable_weights[0]
     weight.assign(np.zeros_like(prediction))
     inputs = [prediction] if mask is None else [prediction, mask]
@@ -85,7 +88,8 @@ def train(prediction, target, loss, mask=None, activation=None, sample_weight=No
 def evaluate(prediction, target, loss, mask=None, sample_weight=None, **arguments):
     """Return the loss of a batch as `evaluate` has it in two parts, of which the second may be smaller."""
     inputs = [prediction] if mask is None else [prediction, mask]
-    model = compiled((None, *prediction.shape[1:]), prediction.dtype.name, mask is not None, loss, None, **arguments)
+    shape = (None, *prediction.shape[1:])
+    model = compiled(shape, prediction.dtype.name, target.ndim, mask is not None, loss, None, **arguments)
     rows = len(prediction) // 2 + 1
     value = model.evaluate(inputs, target, batch_size=rows, sample_weight=sample_weight, verbose=0)
     return value, None

@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, by the import below: no start-up notes, errors are kept
+# Which kernels are taken depends on the processor otherwise, and with them where a softmax underflows. Read once, too.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ["KERAS_BACKEND"] = "tensorflow"  # read once, by the first use of tf.keras, and perhaps set for another Keras
 import tensorflow as tf
 
@@ -65,7 +67,10 @@ class TensorFlow:
     dtypes = ("float32", "float64")
     keeps_answers = True
     sparing: tuple[str, ...] = ()
-    environment: Mapping[str, str] = {"KERAS_BACKEND": "tensorflow"}
+    environment: Mapping[str, str] = {
+        "KERAS_BACKEND": "tensorflow",
+        "TF_ENABLE_ONEDNN_OPTS": os.environ["TF_ENABLE_ONEDNN_OPTS"],
+    }
     value_and_gradient = staticmethod(value_and_gradient)
     mode_arguments: Mapping[str, str] = {"tf.function": "trace=tf.function"}
 
@@ -108,6 +113,9 @@ _FLOATX = Semantics(computation_dtype="float32", mean_divisor="rows")
 "sum_over_batch_size" sums the losses "and divides by the sample size"."""
 _FLOATX_ROW_MEAN = Semantics(computation_dtype="float32", loss_shape="row_mean", mean_divisor="rows")
 """BinaryCrossentropy: "axis: The axis along which the mean is computed. Defaults to -1"."""
+_UNWEIGHTED = Semantics(computation_dtype="float32")
+_UNWEIGHTED_ROW_MEAN = Semantics(computation_dtype="float32", loss_shape="row_mean")
+"""The same where nothing is weighed."""
 _IN_FLOATX = ("float32",)
 """What they compute in: their losses of an activation are asked in no other dtype."""
 _ANY_TARGET_SUM = Semantics(unnormalised_gradient="unscaled")
@@ -355,7 +363,7 @@ def by_log_sigmoid(logits, targets):
     "sigmoid_cross_entropy_with_logits",
     api="tf.keras.losses.BinaryCrossentropy over tf.sigmoid",
     dtypes=_IN_FLOATX,
-    semantics=_FLOATX_ROW_MEAN,
+    semantics=_UNWEIGHTED_ROW_MEAN,
     grade=Grade("pair", "pair"),
     documentation=_DOCS + "keras/losses/BinaryCrossentropy",
     textbook=True,
@@ -368,7 +376,7 @@ def keras_binary_of_sigmoid(logits, targets):
     "sigmoid_cross_entropy_with_logits",
     api="tf.keras.losses.BinaryCrossentropy over tf.keras.activations.softmax, of two classes",
     dtypes=_IN_FLOATX,
-    semantics=_FLOATX,
+    semantics=_UNWEIGHTED,
     grade=Grade("pair", "pair"),
     documentation=_DOCS + "keras/losses/BinaryCrossentropy",
     textbook=True,
@@ -493,7 +501,7 @@ def by_logsumexp(logits, targets):
     "softmax_cross_entropy_with_logits",
     api="tf.keras.losses.CategoricalCrossentropy over tf.nn.softmax",
     dtypes=_IN_FLOATX,
-    semantics=_FLOATX,
+    semantics=_UNWEIGHTED,
     grade=_LOG_OF_SOFTMAX,
     documentation=_DOCS + "keras/losses/CategoricalCrossentropy",
     textbook=True,
@@ -592,7 +600,7 @@ def log_softmax_times_one_hot(logits, labels):
     "sparse_softmax_cross_entropy_with_logits",
     api="tf.keras.losses.SparseCategoricalCrossentropy over tf.nn.softmax",
     dtypes=_IN_FLOATX,
-    semantics=_FLOATX,
+    semantics=_UNWEIGHTED,
     grade=_LOG_OF_SOFTMAX,
     documentation=_DOCS + "keras/losses/SparseCategoricalCrossentropy",
     textbook=True,
