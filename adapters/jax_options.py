@@ -475,3 +475,29 @@ def linear(
         targets = class_weight * targets
     losses = -jnp.sum(times(targets, log_softmax(logits)), -1)
     return reduced(weight * losses, divide_by, reduction=reduction)
+
+
+@_composes("linear_cross_entropy_with_soft_targets", "log1p", "quotient")
+def linear_with_soft_targets(
+    hidden,
+    targets,
+    *,
+    linear_weight,
+    linear_bias=None,
+    reduction,
+    class_weight=None,
+    label_smoothing=None,
+):
+    hidden, targets, weight = rows(hidden, targets)
+    logits = hidden @ linear_weight.T
+    if linear_bias is not None:
+        logits = logits + linear_bias
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * jnp.sum(class_weight * targets, -1)
+    if label_smoothing is not None:
+        targets = smoothed(targets, label_smoothing)
+    if class_weight is not None:
+        targets = class_weight * targets
+    losses = -jnp.sum(times(targets, log_softmax(logits)), -1)
+    return reduced(weight * losses, divide_by, reduction=reduction)

@@ -461,3 +461,29 @@ def linear(
         targets = class_weight * targets
     losses = -tf.reduce_sum(times(targets, log_softmax(logits)), -1)
     return reduced(weight * losses, divide_by, reduction=reduction)
+
+
+@_composes("linear_cross_entropy_with_soft_targets", "log1p", "quotient")
+def linear_with_soft_targets(
+    hidden,
+    targets,
+    *,
+    linear_weight,
+    linear_bias=None,
+    reduction,
+    class_weight=None,
+    label_smoothing=None,
+):
+    hidden, targets, weight = rows(hidden, targets)
+    logits = tf.matmul(hidden, linear_weight, transpose_b=True)
+    if linear_bias is not None:
+        logits = logits + linear_bias
+    divide_by = weight
+    if class_weight is not None:
+        divide_by = weight * tf.reduce_sum(class_weight * targets, -1)
+    if label_smoothing is not None:
+        targets = smoothed(targets, label_smoothing)
+    if class_weight is not None:
+        targets = class_weight * targets
+    losses = -tf.reduce_sum(times(targets, log_softmax(logits)), -1)
+    return reduced(weight * losses, divide_by, reduction=reduction)

@@ -289,7 +289,10 @@ Sides = dict[str, tuple[NDArray, NDArray]]
 
 
 def _expected(trial: Trial, batch: Batch, answer: Answer, reduction: str) -> Sides:
-    """Return what is expected of an answer: a loss reduced under `UPSTREAM`, or losses; with all its gradients."""
+    """Return what is expected of an answer: a loss reduced under `UPSTREAM`, or losses; with all its gradients.
+
+    But for that of the targets where the divisor of a mean holds them too: it has a part of its own there.
+    """
     expected = trial.expect(batch)
     truth, precision = expected.truth, trial.outer_precision
     if reduction == "none":
@@ -303,7 +306,10 @@ def _expected(trial: Trial, batch: Batch, answer: Answer, reduction: str) -> Sid
     if by == 0 and np.isnan(value):
         return whole  # whether the gradient of a NaN loss is NaN is nobody's contract
     upstream = Upstream(np.full(batch.rows, UPSTREAM * factor), 1 + additions(truth.weight, precision))
-    return {**whole, **_slopes_of(trial, batch, answer, upstream)}
+    slopes = _slopes_of(trial, batch, answer, upstream)
+    if reduction == "mean" and truth.weight is not None and truth.weight.ndim > 1:
+        slopes.pop("target gradient", None)
+    return {**whole, **slopes}
 
 
 def _slopes(trial: Trial, batch: Batch, answer: Answer, upstream: Upstream, under: str) -> list[Judgement]:

@@ -1,7 +1,6 @@
 """The TensorFlow adapter: what it runs is what users write, and its outcomes say what happened."""
 
 import inspect
-import re
 import subprocess
 import sys
 import time
@@ -89,7 +88,7 @@ def expected_of(binding, prediction, target, dtype):
 
 
 @pytest.mark.parametrize("dtype", adapter.framework.dtypes)
-@pytest.mark.parametrize("binding", BINDINGS, ids=NAMES)
+@pytest.mark.parametrize("binding", [b for b in BINDINGS if "of two classes" not in b.api], ids=lambda b: f"{b.loss}-{b.api}")
 def test_worked_examples_are_within_the_bounds(binding, dtype):
     prediction, target = worked(binding.loss, dtype)
     outcome = run(lambda x, t: reduced(binding, x, t, "none"), Call(prediction, target))

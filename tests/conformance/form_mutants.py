@@ -119,7 +119,10 @@ def of_batches(logits, targets, given, times):
     for rows in (slice(first), slice(first, None)):
         own = {name: value[rows] if name in ("mask", "sample_weight", "where") else value for name, value in given.items()}
         total = softmax_loss(logits[rows], targets[rows], "sum", own)
-        parts.append((total, divisor(torch.ones_like(logits[rows, 0]), None, kept_rows(len(logits[rows]), None, own), own)))
+        kept = kept_rows(len(logits[rows]), None, own)
+        parts.append(
+            (total, divisor(torch.ones_like(logits[rows, 0]), torch.where(kept[:, None], targets[rows], 0), kept, own))
+        )
     (one, weight), (other, more) = parts
     return (one + times * other) / (weight + times * more)
 

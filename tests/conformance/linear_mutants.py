@@ -57,9 +57,11 @@ def weighed(targets, classes, class_weight=None, label_smoothing=0.0):
 
 
 def sound_soft(hidden, targets, weight, bias, reduction, **given):
-    """Return the loss at soft targets, whose mean is over the rows."""
+    """Return the loss at soft targets, whose mean is over the class weights of the targets."""
     log_p = torch.log_softmax(F.linear(hidden, weight, bias), -1)
-    return reduced(-(weighed(targets, len(weight), **given) * log_p).sum(-1), reduction, len(targets))
+    losses = -(weighed(targets, len(weight), **given) * log_p).sum(-1)
+    counted = weighed(targets, len(weight), given["class_weight"]) if "class_weight" in given else torch.ones(len(targets))
+    return reduced(losses, reduction, counted.sum())
 
 
 def as_gradient_of(value, other):

@@ -188,8 +188,9 @@ def test_the_target_gradient_has_the_weights_of_the_targets_and_the_upstream_gra
 )
 def test_targets_of_another_kind_are_refused(loss: str, given: tuple[int, ...], wanted: str):
     message = f"{loss}: for 2 rows and 4 classes the target must have the shape {wanted}"
+    targets = np.zeros(given, np.int64 if loss == HARD else np.float64)
     with pytest.raises(ValueError, match=re.escape(message)):
-        evaluate(loss, np.zeros((2, 3)), np.zeros(given), options=Options(linear_weight=np.zeros((4, 3))))
+        evaluate(loss, np.zeros((2, 3)), targets, options=Options(linear_weight=np.zeros((4, 3))))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
