@@ -60,7 +60,7 @@ def _compiled(shape, dtype, targets, is_masked, loss, activation, **arguments):
     There is one for each number of axes of ``targets``: what tf.function has seen in two ranks it takes for any, and fails.
     """
     inputs = [keras.Input(batch_shape=shape, dtype=dtype)]
-    outputs = Shift(dtype=dtype)(inputs[0]) if shape[0] else inputs[0]
+    outputs = Shift(dtype=dtype)(inputs[0]) if shape[0] is not None else inputs[0]
     if is_masked:
         inputs.append(keras.Input(batch_shape=shape[:1], dtype="bool"))
         outputs = Masked(dtype=dtype)([outputs, inputs[1]])

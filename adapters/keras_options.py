@@ -172,7 +172,7 @@ def sparse_categorical(
     )
     losses = -ops.log(at_labels(probabilities, labels))
     if class_weight is not None:
-        weight = weight * ops.sum(class_weight * one_hot(labels, probabilities), -1)
+        weight = weight * at_labels(ops.broadcast_to(class_weight, probabilities.shape), labels)
     return reduced(weight * losses, weight, reduction=reduction)
 
 
@@ -256,7 +256,7 @@ def likelihood(log_probabilities, labels, *, reduction, class_axis=None, class_w
     log_probabilities, labels, weight = rows(log_probabilities, labels, class_axis=class_axis, ignore_index=ignore_index)
     losses = -at_labels(log_probabilities, labels)
     if class_weight is not None:
-        weight = weight * ops.sum(class_weight * one_hot(labels, log_probabilities), -1)
+        weight = weight * at_labels(ops.broadcast_to(class_weight, log_probabilities.shape), labels)
     return reduced(weight * losses, weight, reduction=reduction)
 
 
@@ -438,7 +438,7 @@ def generalized(
     p = at_labels(probabilities, labels)
     losses = (1 - p**q) / q
     if class_weight is not None:
-        weight = weight * ops.sum(class_weight * one_hot(labels, probabilities), -1)
+        weight = weight * at_labels(ops.broadcast_to(class_weight, probabilities.shape), labels)
     return reduced(weight * losses, weight, reduction=reduction)
 
 

@@ -567,6 +567,7 @@ CLAUSES: tuple[Clause, ...] = (
         linear.labels_beyond,
         _table(tables.linear_labels),
         applies=_index,
+        of_stand_ins=True,
     ),
     _of_parameters(68, "linear empty batch", linear.empty_batch, _table(tables.linear_empty)),
     _of_parameters(69, "linear interface", linear.interface, _few(SMALL)),

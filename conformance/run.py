@@ -114,6 +114,8 @@ def _binding_info(adapter: Adapter, number: int) -> BindingInfo:
         reductions=list(binding.reductions),
         imports=list(binding.imports),
         apart=list(binding.apart),
+        alone=list(binding.alone),
+        stand_in=binding.stand_in,
     )
 
 

@@ -431,18 +431,20 @@ def reduced_gradient_bound(
     return slack + np.where(np.isfinite(size), lost * size, 0.0)
 
 
-def underflow_of_mean(loss: str, quantity: str, prediction: ArrayLike, *, precision: str) -> Array | float:
+def underflow_of_mean(loss: str, quantity: str, prediction: ArrayLike, target: ArrayLike, *, precision: str) -> Array | float:
     r"""Return what the bound of a gradient is wider by where the loss is part of a mean: 2 lam / p, or 2 lam \|x\|.
 
     The factor 1 / N comes from above, and reaches the target, or sg(-y x), first: their product underflows below lam. Then
     it is divided by p, in the gradient with respect to probabilities (by p and 1 - p of two outcomes), or multiplied by x, in
-    that with respect to the signs of a margin, and with it what was lost.
+    that with respect to the signs of a margin, and with it what was lost. A target of 0 loses nothing.
     """
     spec, lam = LOSSES[loss], PRECISIONS[precision].smallest
-    x = np.abs(np.asarray(prediction, np.float64))
+    x, t = np.abs(np.asarray(prediction, np.float64)), np.asarray(target)
     if spec.prediction == "probability" and quantity == "gradient":
-        smaller = x if spec.has_classes else np.minimum(x, np.abs(1 - x))
-        return np.divide(2 * lam, smaller, out=np.zeros_like(x), where=smaller > 0)
+        t = one_hot_targets(t, x.shape[-1]) if spec.target == "index" else t
+        lost = np.divide(2 * lam, x, out=np.zeros_like(x), where=(x > 0) & (t != 0))
+        there = (x < 1) & (t != 1) & (not spec.has_classes)
+        return np.maximum(lost, np.divide(2 * lam, np.abs(1 - x), out=np.zeros_like(x), where=there))
     return 2 * lam * x if spec.target == "sign" and quantity == "target gradient" else 0.0
 
 

@@ -15,7 +15,7 @@ def divisor(evaluation: Evaluation, reduction: str, semantics: Semantics) -> flo
     each = evaluation.value.size / max(len(evaluation.value), 1)  # independent outcomes: losses in a row
     rows = len(evaluation.value)
     weight = np.ones(rows) if evaluation.weight is None else evaluation.weight
-    counts = weight if weight.ndim == 1 else weight.any(-1)
+    counts = weight if weight.ndim == 1 else weight.sum(-1)
     kept = np.ones(rows, np.bool_) if evaluation.kept is None else evaluation.kept
     divisors = {
         "sum_of_weights": weight.sum() * each,

@@ -29,7 +29,7 @@ class Equivalent(Struct, frozen=True):
 
     ``lacks`` names what was asked for and it does not take. ``verdict`` is the worst over the clauses, but for those about an
     option, and what went wrong under a pair of options, that were not asked for; ``counts`` has the number of clauses by their
-    worst verdict. ``source`` is that of the binding, of a composition without what only other options need.
+    worst verdict. ``source`` is that of the binding, of a stand-in without what only other options need.
     """
 
     binding: BindingInfo
@@ -96,15 +96,16 @@ def _lacks(binding: BindingInfo, options: Sequence[str], reduction: str) -> list
     missing = [option for option in options if option not in binding.options]
     apart = [option for option in dict.fromkeys(options) if option in binding.apart]
     missing += [" beside ".join(apart)] if len(apart) > 1 else []
+    missing += [f"{option} beside others" for option in options if option in binding.alone] if len(options) > 1 else []
     return [*missing, f"reduction {reduction}"] if reduction and reduction not in binding.reductions else missing
 
 
 def _source(binding: BindingInfo, options: Sequence[str], reduction: str) -> str:
-    """Return the source of a public API, and of a composition what the options that were asked for need."""
-    if not binding.composition:
+    """Return the source of a call, and of a stand-in what the options that were asked for need."""
+    if not binding.stand_in:
         return binding.source
     try:
-        return shorten(binding.source, options, reduction)
+        return shorten(binding.source, binding.options, options, reduction)
     except SyntaxError:  # written by another Python, or by no suite at all
         return binding.source
 

@@ -63,7 +63,8 @@ class BindingInfo(Struct, frozen=True):
     """One public API as the adapter declares it; ``semantics`` holds only what differs from the mathematics.
 
     ``composition``: no call of one API, but an expression of several. ``imports`` are the lines that the source needs. Of the
-    options ``apart`` it takes one at a time.
+    options ``apart`` it takes one at a time, and those ``alone`` it is asked for by themselves. ``stand_in``: it takes every
+    option of the loss, for where no call does.
     """
 
     loss: str
@@ -79,6 +80,8 @@ class BindingInfo(Struct, frozen=True):
     reductions: list[str] = []
     imports: list[str] = []
     apart: list[str] = []
+    alone: list[str] = []
+    stand_in: bool = False
 
 
 class ChoicePointInfo(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Shortening: what is left of the source of a composition without the options that were not asked for."""
+"""Shortening: what is left of the source of a stand-in without the options that were not asked for."""
 
 import ast
 from collections.abc import Collection, Iterable
@@ -10,19 +10,27 @@ Known = dict[str, object]
 """What is known of arguments: an option is `GIVEN` or None, a reduction is the name of one."""
 
 
-def shorten(source: str, options: Collection[str], reduction: str = "") -> str:
-    """Return the source of a composition, and of the helpers before it, without what only other options need.
+def shorten(source: str, options: Collection[str], given: Collection[str], reduction: str = "") -> str:
+    """Return the source of a stand-in, and of the helpers before it, without what only other options need.
 
-    The branches are taken that the given options decide, where an option that is not given is None. Left out are then the
-    arguments and variables that nothing reads any more, and the helpers that nothing calls. What stays computes what it did.
+    It relies on what stand-ins keep to: an option that is not given is None, and has one name in the function and its helpers.
+    The branches are taken that the given options decide. Left out are then the arguments and variables that nothing reads any
+    more, and the helpers that nothing calls. What stays computes what it did.
 
     Args:
         source: helpers and, last, the function that takes the options by keyword.
-        options: those that are given.
+        options: all that it takes.
+        given: those of them that are given.
         reduction: the one that is asked for, "" for any.
+
+    Raises:
+        SyntaxError: what is no Python of this version.
     """
     module = ast.parse(source)
-    known: Known = dict.fromkeys(_none_by_default(module)) | dict.fromkeys(options, GIVEN)
+    of_helpers = _none_by_default(_functions(module)[:-1])
+    unpassed = {name for name in of_helpers if not _is_passed(module, name)}
+    known: Known = dict.fromkeys(unpassed | (_none_by_default(_functions(module)) & set(options)))
+    known |= dict.fromkeys(given, GIVEN)
     if reduction:
         known["reduction"] = reduction
     module = _Resolved(known).visit(module)
@@ -36,13 +44,18 @@ def _functions(module: ast.Module) -> list[ast.FunctionDef]:
     return [statement for statement in module.body if isinstance(statement, ast.FunctionDef)]
 
 
-def _none_by_default(module: ast.Module) -> set[str]:
+def _none_by_default(functions: Iterable[ast.FunctionDef]) -> set[str]:
     return {
         argument.arg
-        for function in _functions(module)
+        for function in functions
         for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
         if isinstance(default, ast.Constant) and default.value is None
     }
+
+
+def _is_passed(module: ast.Module, name: str) -> bool:
+    """Tell whether a call of the module names an argument."""
+    return any(keyword.arg == name for node in ast.walk(module) if isinstance(node, ast.Call) for keyword in node.keywords)
 
 
 class _Resolved(ast.NodeTransformer):
@@ -55,7 +68,8 @@ class _Resolved(ast.NodeTransformer):
         truth = self._decide(node.test)
         if truth is None:
             return self.generic_visit(node)
-        return [self.visit(statement) for statement in (node.body if truth else node.orelse)]
+        visited = [self.visit(statement) for statement in (node.body if truth else node.orelse)]
+        return [kept for found in visited for kept in (found if isinstance(found, list) else [found])]
 
     def visit_IfExp(self, node: ast.IfExp) -> object:
         truth = self._decide(node.test)
@@ -68,9 +82,10 @@ class _Resolved(ast.NodeTransformer):
     def _decide(self, test: ast.expr) -> bool | None:
         """Return what a comparison of a name with a constant comes to; None where that is not known."""
         match test:
-            case ast.Compare(ast.Name(name), [operator], [ast.Constant(value)]) if name in self.known:
-                same = self.known[name] == value
-                return not same if isinstance(operator, ast.IsNot | ast.NotEq) else same
+            case ast.Compare(ast.Name(name), [ast.Is() | ast.IsNot() as operator], [ast.Constant(None)]) if name in self.known:
+                return (self.known[name] is None) == isinstance(operator, ast.Is)
+            case ast.Compare(ast.Name(name), [ast.Eq()], [ast.Constant(str(value))]) if isinstance(self.known.get(name), str):
+                return self.known[name] == value
         return None
 
 

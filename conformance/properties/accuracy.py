@@ -137,7 +137,7 @@ def _saturation(
 ) -> Judgement:
     """Judge a ladder, and say at which step the loss leaves its bound, found to four digits by climbing finer ladders."""
     judgement = ask(trial, batch)[0]
-    if not judgement.violating.any() or isinstance(judgement.got, str):
+    if not judgement.violates or isinstance(judgement.got, str):
         return judgement
     finest = judgement
     for _ in range(2):
@@ -145,7 +145,7 @@ def _saturation(
         steps = [float(step) for step in finest.batch.regimes]
         span = (steps[max(first - 1, 0)], steps[first])
         finer = ask(trial, ladder(trial.loss, trial.dtype, span))[0]
-        if not finer.violating.any():
+        if not finer.violates:
             break
         finest = finer
     return replace(judgement, note=_where(finest, judgement))

@@ -151,10 +151,10 @@ def _forms_agree(trial: Trial, partner: Trial, batch: Batch, reduction: str, axi
     if own.answer.outcome.error and other.answer.outcome.error:
         return [decide(True, batch, own.answer, f"value {where}", "an error", "an error")]
     judged = same(batch, own, with_truth_of(other, own), where)
-    if any(judgement.violating.any() for judgement in judged):
+    if any(judgement.violates for judgement in judged):
         own = with_truth_of(own, account_of(stated, batch, reduction, own.answer))
         as_stated = same(batch, own, other, where)
-        judged = judged if any(judgement.violating.any() for judgement in as_stated) else as_stated
+        judged = judged if any(judgement.violates for judgement in as_stated) else as_stated
     return judged
 
 

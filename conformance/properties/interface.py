@@ -51,7 +51,8 @@ def _reduced_gradients(trial: Trial, batch: Batch, none: Answer, answer: Answer,
         # Twice: what is returned under none is not the truth either.
         slack = scaled_gradient_bound(float64(slopes), bound, factor, precision=trial.outer_precision) + bound * abs(factor)
         if abs(factor) < 1:
-            slack += underflow_of_mean(batch.loss, quantity, batch.prediction, precision=trial.outer_precision)
+            given = batch.loss, quantity, batch.prediction, batch.target
+            slack += underflow_of_mean(*given, precision=trial.outer_precision)
         judgements.append(compare(batch, answer, quantity, float64(slopes) * factor, slack, name=f"{quantity} under {under}"))
     return judgements
 

@@ -167,14 +167,15 @@ def _held_against(trial: Trial, partner: Trial, batch: Batch, reduction: str) ->
     answer, wanted = (one.ask(batch, reduction=reduction, cotangent=cotangent) for one in (trial, partner))
     own, other = (_expected(one, batch, answer, reduction) for one in (trial, partner))
     judgements = []
-    for quantity in own:
-        name, bound = f"{_name(quantity)} under {reduction}", own[quantity][1] + other[quantity][1]
+    for quantity in [quantity for quantity in own if quantity in other]:
+        (truth, slack), (there, more) = own[quantity], other[quantity]
+        name, bound, apart = f"{_name(quantity)} under {reduction}", slack + more, gap(truth, there)
         if trouble := wanted.trouble(quantity, bound.shape):
             judgements.append(refuse(batch, answer, name, trouble, "the same answer"))
         elif quantity in answer.call.parameters:
-            judgements.append(_one_for_all(batch, answer, quantity, float64(wanted.array(quantity)), bound, name))
+            judgements.append(_one_for_all(batch, answer, quantity, float64(wanted.array(quantity)) + apart, bound, name))
         else:
-            judgements.append(agree(batch, answer, wanted, quantity, bound, name=name))
+            judgements.append(agree(batch, answer, wanted, quantity, bound, apart=apart, name=name))
     return judgements
 
 

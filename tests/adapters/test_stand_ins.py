@@ -25,7 +25,7 @@ def shortened(binding: Binding, option: str) -> Any:
     """Return the function that is printed for one option and any reduction."""
     names: dict[str, Any] = {}
     exec("\n".join(binding.imports), names)
-    exec(shorten(binding.source, [option, *LOSSES[binding.loss].parameters]), names)
+    exec(shorten(binding.source, binding.options, [option]), names)
     return names[binding.function.__name__]
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from reports.shortening import shorten
 
+OPTIONS = ("reduction", "sample_weight", "mask", "gamma")
 SOURCE = '''
 def keep(rows, losses):
     """Return what counts."""
@@ -33,7 +34,7 @@ def loss(x, *, reduction, sample_weight=None, mask=None, gamma=2.0):
 
 
 def test_only_what_was_asked_for_is_left() -> None:
-    assert shorten(SOURCE, ["sample_weight"], "mean") == (
+    assert shorten(SOURCE, OPTIONS, ["sample_weight"], "mean") == (
         "def weigh(losses, *, sample_weight):\n"
         '    """Return the losses, weighed."""\n'
         "    weight = 1\n"
@@ -48,7 +49,7 @@ def test_only_what_was_asked_for_is_left() -> None:
 
 
 def test_helpers_of_helpers_stay_and_so_does_a_reduction_that_was_not_asked_for() -> None:
-    short = shorten(SOURCE, ["mask"])
+    short = shorten(SOURCE, OPTIONS, ["mask"])
     assert "def keep(" in short
     assert "sample_weight" not in short
     assert "if reduction == 'none':" in short
@@ -60,13 +61,39 @@ def test_helpers_of_helpers_stay_and_so_does_a_reduction_that_was_not_asked_for(
 def test_what_is_left_computes_what_it_did(options: list[str], reduction: str) -> None:
     given = dict.fromkeys(options, 3)
     found = []
-    for source, more in ((SOURCE, {"reduction": reduction}), (shorten(SOURCE, options, reduction), {})):
+    for source, more in ((SOURCE, {"reduction": reduction}), (shorten(SOURCE, OPTIONS, options, reduction), {})):
         names: dict = {"sum": lambda losses: -losses}
         exec(source, names)
         found.append(names["loss"](5.0, **given, **more))
     assert found[0] == found[1]
 
 
+NESTED = """
+def loss(x, *, a=None, b=None, bias=None):
+    if a is not None:
+        if b is not None:
+            x = x + b
+        x = x * a
+    elif b is not None:
+        x = x - b
+    if bias is not None:
+        x = x + bias
+    return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [(["a"], "x = x * a"), (["b"], "x = x - b"), (["a", "b"], "x = x + b\n    x = x * a"), ([], "")],
+)
+def test_branches_in_branches_and_what_is_no_option(given: list[str], left: str) -> None:
+    body = f"    {left}\n" if left else ""
+    arguments = "".join(f"{name}, " for name in given)
+    assert shorten(NESTED, ("a", "b"), given) == (
+        f"def loss(x, *, {arguments}bias=None):\n{body}    if bias is not None:\n        x = x + bias\n    return x"
+    )
+
+
 def test_what_is_no_python_of_this_version_is_a_syntax_error() -> None:
     with pytest.raises(SyntaxError):
-        shorten("def loss(:", [])
+        shorten("def loss(:", [], [])
