@@ -24,7 +24,7 @@ from reports.results import ResultFile
 
 DIVERGENCES: frozenset[Verdict] = frozenset({"undocumented divergence", "documented divergence"})
 """The verdicts of another alternative of a choice point: findings, but nothing wrong."""
-GROUP_SIZE, VARIANT_SIZE = 1_500, 1_000
+GROUP_SIZE, VARIANT_SIZE = 1_000, 750
 """About how many bytes of the page a finding group and each of its variants take beside their texts."""
 REPRODUCER_SIZE = 20_000
 """How long a reproducer on the page may be: that of a row of many classes holds all of its numbers."""
@@ -184,10 +184,11 @@ def make_clause_tables(by_clause: Sequence[dict[tuple[str, ...], Record]], losse
 
 @dataclass(frozen=True)
 class DeclaredBinding:
-    """A binding, and the columns that declare it so."""
+    """A binding, the columns that declare it so, and the forms of value and gradient that they judge it by."""
 
     binding: BindingInfo
     columns: list[int]
+    forms: dict[tuple[str, str], None]
 
 
 def make_sources(results: Sequence[ResultFile]) -> dict[str, list[DeclaredBinding]]:
@@ -195,10 +196,13 @@ def make_sources(results: Sequence[ResultFile]) -> dict[str, list[DeclaredBindin
     declared: dict[bytes, DeclaredBinding] = {}
     for column, result in enumerate(results):
         for binding in result.header.bindings:
-            declared.setdefault(msgspec.json.encode(binding), DeclaredBinding(binding, [])).columns.append(column)
+            key = msgspec.json.encode(msgspec.structs.replace(binding, value_form="", gradient_form=""))
+            found = declared.setdefault(key, DeclaredBinding(binding, [], {}))
+            found.columns.append(column)
+            found.forms[binding.value_form, binding.gradient_form] = None
     by_loss: defaultdict[str, list[DeclaredBinding]] = defaultdict(list)
-    for found in sorted(declared.values(), key=lambda found: found.binding.textbook):
-        by_loss[found.binding.loss].append(found)
+    for one in sorted(declared.values(), key=lambda one: one.binding.textbook):
+        by_loss[one.binding.loss].append(one)
     return {loss: by_loss[loss] for loss in [*_formulas(results), *by_loss] if loss in by_loss}
 
 
