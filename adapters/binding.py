@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from reference.losses import LOSSES, Grade
@@ -67,7 +67,7 @@ class Binding:
         outer, over, _ = self.api.partition(" over ")
         return outer if over else ""
 
-    @property
+    @cached_property
     def is_composition(self) -> bool:
         """Whether it is no call of the one public name that ``api`` gives, but an expression of several."""
         (*_, function) = ast.parse(self.source).body

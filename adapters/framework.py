@@ -1,7 +1,7 @@
 """What a framework object is: how the losses of one library are run on NumPy arrays."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Protocol
 
@@ -17,7 +17,8 @@ class Call:
     ``cotangent`` is the upstream gradient, of the shape of the value; None stands for ones. ``arrays`` are the options that
     hold one, such as class weights; the loss takes them by name, as arrays of the framework, and no gradient is taken to them.
     ``numbers`` are the other options, which the loss has already: for the record. ``parameters`` are the arrays beside the
-    prediction that the loss takes by name too, and that a gradient is taken to.
+    prediction that the loss takes by name too, and that a gradient is taken to. ``value_only`` tells that nobody needs the
+    gradients: a framework that compiles may leave them out.
     """
 
     prediction: NDArray
@@ -27,6 +28,7 @@ class Call:
     arrays: Mapping[str, NDArray] = field(default_factory=dict)
     numbers: Mapping[str, float | int | str] = field(default_factory=dict)
     parameters: Mapping[str, NDArray] = field(default_factory=dict)
+    value_only: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,7 @@ def on_private_copies(call: Call) -> Call:
         {name: private_copy(array) for name, array in named.items()} for named in (call.arrays, call.parameters)
     )
     prediction, target = private_copy(call.prediction), private_copy(call.target)
-    return Call(prediction, target, call.reduction, call.cotangent, arrays, call.numbers, parameters)
+    return replace(call, prediction=prediction, target=target, arrays=arrays, parameters=parameters)
 
 
 def is_modified(before: Call, after: Call) -> bool:

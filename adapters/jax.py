@@ -64,6 +64,15 @@ def value_and_gradient(loss, prediction, target, cotangent=None, arrays=None, pa
     return tuple(None if result is None else np.asarray(result) for result in results)
 
 
+def value_alone(loss: Loss, call: Call, jit: Callable[..., Any]) -> tuple[Any, ...]:
+    """Return the value of a loss, and None for each gradient: a program of half the size."""
+    jax.config.update("jax_enable_x64", True)
+    x, t = jnp.asarray(call.prediction), jnp.asarray(call.target)
+    given = {name: jnp.asarray(array) for name, array in {**call.arrays, **call.parameters}.items()}
+    value = jit(lambda x, t, given: loss(x, t, **given))(x, t, given)
+    return np.asarray(value), None, None, *(None for _ in call.parameters)
+
+
 class Jax:
     """JAX as an `adapters.framework.Framework`; a program is compiled ahead of time, once for each loss, shape and dtype."""
 
@@ -98,7 +107,7 @@ class Jax:
         given = on_private_copies(call)
         prediction, target, cotangent = given.prediction, given.target, given.cotangent
         inputs = prediction, target, *given.arrays.values(), *given.parameters.values()
-        program = (key, call.reduction, device, *((a.shape, a.dtype.str) for a in inputs))
+        program = (key, call.reduction, call.value_only, device, *((a.shape, a.dtype.str) for a in inputs))
         compile_seconds, error = 0.0, ""
         results: tuple[Any, ...] = (None, None, None)
 
@@ -119,9 +128,12 @@ class Jax:
         started = perf_counter()
         try:
             with jax.default_device(jax.devices(device)[0]):
-                cotangent = self._upstream(loss, given, key) if mode == "jit" else cotangent
                 jit = ahead_of_time if mode == "jit" else _op_by_op
-                results = value_and_gradient(loss, prediction, target, cotangent, given.arrays, given.parameters, jit)
+                if call.value_only:
+                    results = value_alone(loss, given, jit)
+                else:
+                    cotangent = self._upstream(loss, given, key) if mode == "jit" else cotangent
+                    results = value_and_gradient(loss, prediction, target, cotangent, given.arrays, given.parameters, jit)
         except Exception as raised:
             error = describe_error(raised)
         seconds = perf_counter() - started - compile_seconds

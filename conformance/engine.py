@@ -47,6 +47,10 @@ class Examination:
     profile: Profile
     expectations: Expectations
 
+    def profile_of(self, binding: Binding) -> Profile:
+        """Return how much a binding is asked: a composition in fewer shapes where each new one is compiled."""
+        return self.profile.in_few_shapes() if self.profile.sparing and binding.is_composition else self.profile
+
 
 def questions(adapter: Adapter, *, loss: str = "", question: str = "") -> list[Question]:
     """Return the questions to an adapter in a fixed order; only those of one loss or with one id, if given."""
@@ -91,7 +95,7 @@ def answer(examination: Examination, question: Question) -> Answered:
         return Answered(_record(question, "crash", [], reason=f"the suite could not judge: {error}"), met)
     if recorded := clause.records_of(binding):
         observed = [entry.observed for entry in entries]
-        batches = recorded(trial.loss, trial.dtype, examination.profile)
+        batches = recorded(trial.loss, trial.dtype, examination.profile_of(binding))
         answers = _answers(trial_under(trial.under(binding.semantics), observed), batches)
         record = msgspec.structs.replace(record, answers=answers)
     return Answered(record, met, shown)
@@ -167,12 +171,12 @@ def _judge(
 
 
 def _why_nothing(examination: Examination, question: Question, trial: Trial) -> str:
-    has_cases = question.clause.inputs(trial.loss, trial.dtype, examination.profile)
+    has_cases = question.clause.inputs(trial.loss, trial.dtype, examination.profile_of(question.binding))
     return "none of its cases can be judged" if has_cases else "the profile has no cases of it in this dtype"
 
 
 def _ask(examination: Examination, question: Question, trial: Trial) -> Iterator[Judgement]:
-    for batch in question.clause.inputs(trial.loss, trial.dtype, examination.profile):
+    for batch in question.clause.inputs(trial.loss, trial.dtype, examination.profile_of(question.binding)):
         yield from question.clause.ask(trial, batch)
 
 

@@ -273,7 +273,8 @@ def measured(bindings: Sequence[Binding]) -> list[Binding]:
 def misuses(binding: Binding, adapter: Adapter, device: str) -> list[Misuse]:
     """Return what a binding does with every kind of data that its API does not expect: a line for each, always the same.
 
-    It is called as the questions call it, in float32 and in its first mode; without reduction, if it can do without.
+    It is called as the questions call it, in float32 and in its first mode; without reduction, if it can do without, and for
+    the value alone: what befalls the gradient too, as with respect to integer targets, is not what a user asked for.
     """
     trial = Trial(binding, adapter.framework, binding.mode or adapter.framework.modes[0], DTYPE, device)
     traced: dict[tuple[object, ...], str] = {}
@@ -308,7 +309,7 @@ def _misuse(kind: DataKind, trial: Trial, traced: dict[tuple[object, ...], str])
         warnings.simplefilter("always")
         for hidden in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", hidden)  # as Python does: the user of a library does not see them
-        outcome = trial.call(*kind.rows, reduction=reduction, options=_beside(trial, kind)).outcome
+        outcome = trial.call(*kind.rows, reduction=reduction, options=_beside(trial, kind), value_only=True).outcome
     views = right_loss(kind) if reduction == "none" else tuple(view.mean() for view in right_loss(kind))
     warning = describe_error(caught[0].category(str(caught[0].message))) if caught else ""
     program = tuple((array.shape, array.dtype.name) for array in kind.rows)

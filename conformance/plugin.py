@@ -65,7 +65,8 @@ class Session:
     def __init__(self, config: pytest.Config) -> None:
         """Load what the options name."""
         self.config = config
-        self.start = self.end = perf_counter()
+        self.start = self.end = self.collected = perf_counter()
+        self.waited = 0.0
         self.adapter: Adapter = load(option(config, "adapter"))
         self.import_seconds = perf_counter() - self.start
         self.versions = framework_versions(self.adapter)
@@ -106,6 +107,7 @@ class Session:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Open the result file once it is known what was selected, unless workers collect."""
+        self.collected = perf_counter()
         if not self.is_worker and not self.config.getoption("numprocesses", None):
             self._open([key_of(item.nodeid) for item in session.items])
 
@@ -168,6 +170,7 @@ class Session:
         It still does so where `-o faulthandler_timeout` says after how many seconds.
         """
         now = perf_counter()
+        self.waited = self.waited or now - self.collected  # until the other workers have collected
         if self.watches and now - self.watched >= WATCH:
             faulthandler.dump_traceback_later(HANG + WATCH, exit=True, file=self.stderr)
             self.watched = now
@@ -191,7 +194,7 @@ class Session:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the footer, or hand the tally of a worker to the controller."""
         faulthandler.cancel_dump_traceback_later()
-        tally = {**asdict(TALLY), "import_seconds": self.import_seconds, "busy": self.end - self.start}
+        tally = {**asdict(TALLY), "import_seconds": self.import_seconds, "busy": self.end - self.start - self.waited}
         if self.is_worker:
             # pytest-xdist gives the configuration of a worker this attribute.
             self.config.workeroutput["tally"] = tally  # type: ignore[attr-defined]

@@ -1,6 +1,6 @@
 """Profiles: how much a run asks, from a look to a night."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,12 @@ class Profile:
         if dtype == "float64" and shape[1] > MOST_CLASSES:
             return False
         return dtype not in self.sparing or shape in self.compiled
+
+    def in_few_shapes(self) -> "Profile":
+        """Return the profile with the compiled shape buckets alone, and the long one on which bias is measured."""
+        kept = {*self.compiled, LONG}
+        shapes, beyond = (tuple(shape for shape in every if shape in kept) for every in (self.shapes, self.shapes_beyond))
+        return replace(self, shapes=shapes, shapes_beyond=beyond)
 
 
 SMALL, TEN, PAIRS, SQUARE, LONG, WIDE = (15, 3), (64, 10), (64, 2), (65, 65), (2048, 10), (16, 2051)

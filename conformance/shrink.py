@@ -172,13 +172,13 @@ def _two_classes(loss: Loss, batch: Batch) -> Iterator[Batch]:
 
 
 def _fewer_rows(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
-    """Yield the witness row alone, then the first eight rows of the batch, then eight times as many each time."""
+    """Yield the witness row alone, then the first eight rows of the batch, then eight times as many, each less than half."""
     batch = judgement.batch
     if batch.rows < 2 or (batch.rows == 2 and _is_of_both(judgement)):
         return
     yield _take(batch, [judgement.witness])
     count = 8
-    while count < batch.rows:
+    while 2 * count <= batch.rows:
         yield _take(batch, list(range(count)))
         count *= 8
 

@@ -137,8 +137,9 @@ class Trial:
         cotangent: NDArray | None = None,
         options: Options = NONE,
         class_axis: int | None = None,
+        value_only: bool = False,
     ) -> Answer:
-        """Run the binding and its gradient."""
+        """Run the binding and its gradient, or without the gradient where a framework can save it."""
         given = options.given
         parameters = {name: given[name] for name in self.loss.parameters if name in given}
         arrays = {name: value for name, value in given.items() if isinstance(value, np.ndarray) and name not in parameters}
@@ -147,7 +148,8 @@ class Trial:
             numbers["reduction"] = reduction
         if class_axis is not None:
             numbers["class_axis"] = class_axis
-        function, call = self.binding.function, Call(prediction, target, reduction, cotangent, arrays, numbers, parameters)
+        function = self.binding.function
+        call = Call(prediction, target, reduction, cotangent, arrays, numbers, parameters, value_only)
         outcome = self.framework.run(
             lambda x, t, **given: function(x, t, **numbers, **given),
             call,

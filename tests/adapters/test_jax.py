@@ -128,6 +128,32 @@ def test_a_program_is_compiled_once_for_a_shape():
     assert other_dtype.compile_seconds > 0
 
 
+@jax.custom_jvp
+def has_no_derivative(logits):
+    return logits
+
+
+@has_no_derivative.defjvp
+def _refuse(primals, tangents):
+    raise TypeError("no derivative")
+
+
+@pytest.mark.parametrize("mode", adapter.framework.modes)
+def test_value_alone_takes_no_derivative(mode):
+    prediction, target = worked("softmax_cross_entropy_with_logits", "float32")
+
+    def ask(**how):
+        call = Call(prediction, target, **how)
+        return adapter.framework.run(
+            lambda x, t: log_softmax_loss(has_no_derivative(x), t), call, key="value alone", mode=mode, device="cpu"
+        )
+
+    assert ask().error == "TypeError: no derivative"
+    alone = ask(value_only=True)
+    np.testing.assert_allclose(alone.value, [0.43748796, 0.513015, 0.6931472], rtol=1e-6)
+    assert (alone.error, alone.gradient, alone.target_gradient) == ("", None, None)
+
+
 def test_only_the_latest_programs_are_kept(monkeypatch):
     monkeypatch.setattr(adapter, "KEPT", 2)
     framework = adapter.Jax()

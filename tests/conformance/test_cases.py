@@ -9,7 +9,7 @@ import pytest
 
 from conformance.cases import FEWEST, LAYOUTS, Batch, Case, draw_cases, fill, lay_out, parse_case, regime_names, smooth_case
 from conformance.hidden import HIDDEN, features_of
-from conformance.profiles import MOST_CLASSES, PAIRS, PROFILES, SMALL, TEN, Profile
+from conformance.profiles import LONG, MOST_CLASSES, PAIRS, PROFILES, SMALL, TEN, Profile
 from conformance.regimes import MASKED
 from crossproof import ROOT
 from reference.losses import FOUNDING_TABLE, LOSSES
@@ -141,6 +141,12 @@ def test_sparing_dtypes_are_asked_in_few_shapes_unless_thorough(profile: Profile
     assert [shape for shape in profile.shapes if profile.asks("float64", shape)] == narrow
     asked = [shape for shape in narrow if sparing.asks("float64", shape)]
     assert asked == narrow if profile.name == "thorough" else asked == [SMALL, PAIRS, TEN]
+
+
+def test_few_shapes_are_the_compiled_ones_and_that_of_the_bias() -> None:
+    few, night = DEFAULT.in_few_shapes(), PROFILES["thorough"]
+    assert few.shapes == (SMALL, PAIRS, TEN, LONG) and few.shapes_beyond == (SMALL, TEN, LONG)
+    assert night.in_few_shapes() == night
 
 
 def test_small_shapes_come_first() -> None:

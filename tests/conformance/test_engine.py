@@ -97,6 +97,12 @@ def test_what_the_profile_leaves_out_is_not_run_and_says_so() -> None:
     assert value.rows < ask(asking.sound, 1)[0].rows and repeated.rows == 1 + count(TEN) * TEN[0]
 
 
+def test_compositions_are_asked_in_fewer_shapes_where_programs_are_compiled() -> None:
+    sparing = dataclasses.replace(asking.SHOWING_ALL, sparing=("float64",))
+    everywhere, few = (ask(binding, 1, profile=sparing)[0].rows for binding in (public_call, composition))
+    assert few < everywhere == ask(composition, 1)[0].rows
+
+
 def test_what_a_binding_does_not_declare_is_unsupported() -> None:
     (record,) = ask(asking.sound, 28)
     assert (record.verdict, record.reason, record.rows) == ("unsupported", "the API has no reduction to a sum and a mean", 0)

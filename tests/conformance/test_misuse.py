@@ -194,6 +194,21 @@ def test_a_loss_of_the_same_data_is_no_wrong_helper() -> None:
     assert (LOSSES[focal.loss].prediction, LOSSES[focal.loss].target) in taken and set(measure(focal)) == set(measure(soft))
 
 
+class Noting(Tiny):
+    """NumPy, which notes whether it was asked for the value alone."""
+
+    noted: ClassVar[set[bool]] = set()
+
+    def run(self, loss, call, *, key, mode, device):
+        self.noted.add(call.value_only)
+        return super().run(loss, call, key=key, mode=mode, device=device)
+
+
+def test_only_values_are_asked_for() -> None:
+    misuses(soft, Adapter("noting", "noting", Noting(), (soft,)), "cpu")
+    assert Noting.noted == {True}
+
+
 def test_two_measurements_are_the_same() -> None:
     for binding in (soft, sparse, elementwise, of_probabilities, raising):
         assert list(measure(binding).values()) == list(measure(binding).values())

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from adapters import pytorch
 from adapters.binding import Binding, implements
 from conformance.expectations import KINDS
+from conformance.profiles import SMALL, TEN
 from conformance.shrink import _rounded
 from reference.losses import Grade
 from reports.record import Finding
@@ -27,6 +29,13 @@ def finding_of(binding: Binding, number: int) -> Finding:
 
 def numbers_in(text: str) -> list[str]:
     return re.findall(r"-?\d[\d.]*(?:e[-+]?\d+)?", text)
+
+
+def rows_asked(found: Finding) -> int:
+    """Return the number of rows that the reproducer of a finding asks."""
+    assigned = [node for node in ast.parse(found.reproducer).body if isinstance(node, ast.Assign)]
+    (prediction,) = [node.value for node in assigned if ast.unparse(node.targets[0]) == "prediction"]
+    return len(eval(ast.unparse(prediction), {"np": np}))
 
 
 def array_in(text: str) -> np.ndarray:
@@ -90,9 +99,7 @@ def many_classes(p, labels):
 def test_failure_that_needs_many_rows_keeps_them() -> None:
     (record,) = ask(many_rows, 1)
     assert record.verdict == "defect" and record.finding is not None
-    assigned = [node for node in ast.parse(record.finding.reproducer).body if isinstance(node, ast.Assign)]
-    (prediction,) = [node.value for node in assigned if ast.unparse(node.targets[0]) == "prediction"]
-    assert 20 < len(eval(ast.unparse(prediction), {"np": np})) <= 64
+    assert 20 < rows_asked(record.finding) <= 64
 
 
 def test_failure_that_needs_many_classes_keeps_them() -> None:
@@ -139,6 +146,20 @@ def test_bias_is_told_of_its_whole_batch() -> None:
 def test_kinds_of_the_record_are_words_of_the_vocabulary() -> None:
     (record,) = ask(two_failures, 1)
     assert record.kinds == ["inaccurate", "inf"] and set(record.kinds) <= set(KINDS)
+
+
+@implements("sparse_categorical_cross_entropy", api="more than four rows")
+def more_than_four_rows(p, labels):
+    value, gradient = log_loss(p, labels)
+    return value * (2 if len(p) > 4 else 1), gradient
+
+
+@pytest.mark.parametrize(("shape", "rows"), [(SMALL, SMALL[0]), (TEN, 8)])
+def test_batch_is_cut_to_eight_rows_where_that_is_half_or_less(shape: tuple[int, int], rows: int) -> None:
+    """Each cut is a program to a compiler: fifteen rows are as readable as eight."""
+    profile = replace(asking.SHOWING_ALL, shapes=(shape,))
+    (record,) = ask(more_than_four_rows, 1, profile=profile)
+    assert record.finding is not None and rows_asked(record.finding) == rows
 
 
 @pytest.mark.parametrize(
