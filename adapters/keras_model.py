@@ -26,6 +26,9 @@ _TRAINED_BY_LABEL = Semantics(computation_dtype="float32", class_weight_of="labe
 """class_weight: "a weight (float) to apply to the model's loss for the samples from this class"."""
 _EVALUATED = Semantics(computation_dtype="float32", mean_divisor="rows")
 """The mean of the loss classes is over the sample size."""
+_HANDED_ON = ("label_smoothing", "alpha", "gamma", "q") if keras.backend.backend() == "jax" else ()
+"""Where each configuration of a model is a program of a quarter of a second, the numbers of a loss are asked one at a time:
+what Keras makes of two of them shows on its other backends."""
 _METRIC = Semantics(computation_dtype="float32_result")
 """The metrics: "dtype: The data type of the metric result"."""
 
@@ -205,7 +208,7 @@ def divergence_trained(probabilities, targets, **weights):
     "binary_focal_cross_entropy",
     api="keras.Model.train_on_batch(loss=BinaryFocalCrossentropy())",
     options=("sample_weight", "mask", "label_smoothing", "alpha", "gamma"),
-    alone=("label_smoothing", "alpha", "gamma"),
+    alone=_HANDED_ON,
     reductions=("mean",),
     semantics=_TRAINED,
     grade=BINARY,
@@ -221,7 +224,7 @@ def binary_focal_trained(probabilities, targets, *, alpha=None, **given):
     "binary_focal_cross_entropy_with_logits",
     api="keras.Model.train_on_batch(loss=BinaryFocalCrossentropy(from_logits=True))",
     options=("sample_weight", "mask", "label_smoothing", "alpha", "gamma"),
-    alone=("label_smoothing", "alpha", "gamma"),
+    alone=_HANDED_ON,
     reductions=("mean",),
     semantics=_TRAINED,
     grade=FOCAL_OF_SIGMOID,
@@ -238,7 +241,7 @@ def binary_focal_with_logits_trained(logits, targets, *, alpha=None, **given):
     api="keras.Model.train_on_batch(loss=CategoricalFocalCrossentropy(alpha=1))",
     options=("sample_weight", "class_weight", "mask", "label_smoothing", "alpha", "gamma"),
     apart=("sample_weight", "class_weight"),
-    alone=("label_smoothing", "alpha", "gamma"),
+    alone=_HANDED_ON,
     reductions=("mean",),
     semantics=_TRAINED_BY_LABEL,
     documentation=_TRAINING,
@@ -253,7 +256,7 @@ def categorical_focal_trained(probabilities, targets, *, alpha=1.0, **given):
     api="keras.Model.train_on_batch(loss=CategoricalFocalCrossentropy(from_logits=True, alpha=1))",
     options=("sample_weight", "class_weight", "mask", "label_smoothing", "alpha", "gamma"),
     apart=("sample_weight", "class_weight"),
-    alone=("label_smoothing", "alpha", "gamma"),
+    alone=_HANDED_ON,
     reductions=("mean",),
     semantics=_TRAINED_BY_LABEL,
     grade=FOCAL_OF_SOFTMAX,
@@ -269,7 +272,7 @@ def categorical_focal_with_logits_trained(logits, targets, *, alpha=1.0, **given
     api="keras.Model.train_on_batch(loss=CategoricalGeneralizedCrossEntropy())",
     options=("sample_weight", "class_weight", "mask", "q"),
     apart=("sample_weight", "class_weight"),
-    alone=("q",),
+    alone=_HANDED_ON,
     reductions=("mean",),
     semantics=_TRAINED,
     documentation=_TRAINING,
