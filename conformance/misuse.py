@@ -273,8 +273,8 @@ def measured(bindings: Sequence[Binding]) -> list[Binding]:
 def misuses(binding: Binding, adapter: Adapter, device: str) -> list[Misuse]:
     """Return what a binding does with every kind of data that its API does not expect: a line for each, always the same.
 
-    It is called as the questions call it, in float32 and in its first mode; without reduction, if it can do without, and for
-    the value alone: what befalls the gradient too, as with respect to integer targets, is not what a user asked for.
+    It is called as the questions call it, in float32 and in its first mode; without reduction, if it can do without. A
+    framework that compiles may leave the gradient out: the table is about the loss that comes of it.
     """
     trial = Trial(binding, adapter.framework, binding.mode or adapter.framework.modes[0], DTYPE, device)
     traced: dict[tuple[object, ...], str] = {}

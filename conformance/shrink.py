@@ -172,7 +172,7 @@ def _two_classes(loss: Loss, batch: Batch) -> Iterator[Batch]:
 
 
 def _fewer_rows(loss: Loss, judgement: Judgement) -> Iterator[Batch]:
-    """Yield the witness row alone, then the first eight rows of the batch, then eight times as many, each less than half."""
+    """Yield the witness row alone, then the first eight rows of the batch, then eight times as many, up to half."""
     batch = judgement.batch
     if batch.rows < 2 or (batch.rows == 2 and _is_of_both(judgement)):
         return
