@@ -10,7 +10,7 @@ import numpy as np
 from adapters.binding import Binding
 from adapters.loading import Adapter
 from conformance.cases import Batch
-from conformance.clauses import Clause, clauses_of
+from conformance.clauses import Clause, Inputs, clauses_of
 from conformance.expectations import Expectation, Expectations, Observed, explains, kinds_of, trial_under, without_each
 from conformance.findings import describe
 from conformance.judging import Judgement
@@ -19,6 +19,7 @@ from conformance.properties.accounts import account_of
 from conformance.shrink import shrink
 from conformance.trial import Trial, float64, regime_counts
 from reference.bounds import bound_ratio
+from reference.losses import LOSSES
 from reference.semantics import MATHEMATICAL
 from reports.record import Answers, Number, Record, Verdict, number
 
@@ -47,9 +48,19 @@ class Examination:
     profile: Profile
     expectations: Expectations
 
-    def profile_of(self, binding: Binding) -> Profile:
-        """Return how much a binding is asked: a composition in fewer shapes where each new one is compiled."""
-        return self.profile.in_few_shapes() if self.profile.sparing and binding.is_composition else self.profile
+    def batches(self, question: Question, inputs: Inputs) -> list[Batch]:
+        """Return what a question is asked on, or has its answers kept of."""
+        binding = question.binding
+        profile = self.profile.in_few_shapes() if _is_spared(self.adapter, binding) else self.profile
+        return inputs(LOSSES[binding.loss], question.dtype, profile)
+
+
+def _is_spared(adapter: Adapter, binding: Binding) -> bool:
+    """Tell whether a binding is asked less: a composition, where each new shape and dtype is a program.
+
+    But not one that somebody brings, who wants to know of all: an adapter of the suite has the name of its framework.
+    """
+    return bool(adapter.framework.sparing) and adapter.name == adapter.framework.name and binding.is_composition
 
 
 def questions(adapter: Adapter, *, loss: str = "", question: str = "") -> list[Question]:
@@ -66,7 +77,7 @@ def questions(adapter: Adapter, *, loss: str = "", question: str = "") -> list[Q
             for clause in clauses_of(binding, adapter.bindings)
             if (dtype == dtypes[0] or not clause.in_one_dtype)
             and (mode == modes[0] or (clause.sample and dtype == dtypes[0]))
-            and not (framework.sparing and clause.of_target_dtypes and binding.is_composition)
+            and not (clause.of_target_dtypes and _is_spared(adapter, binding))
             and not (framework.sparing and binding.stand_in and not clause.of_stand_ins)
         ]
     return [q for q in found if loss in ("", q.binding.loss) and question in ("", q.id)]
@@ -95,7 +106,7 @@ def answer(examination: Examination, question: Question) -> Answered:
         return Answered(_record(question, "crash", [], reason=f"the suite could not judge: {error}"), met)
     if recorded := clause.records_of(binding):
         observed = [entry.observed for entry in entries]
-        batches = recorded(trial.loss, trial.dtype, examination.profile_of(binding))
+        batches = examination.batches(question, recorded)
         answers = _answers(trial_under(trial.under(binding.semantics), observed), batches)
         record = msgspec.structs.replace(record, answers=answers)
     return Answered(record, met, shown)
@@ -149,7 +160,7 @@ def _judge(
     """
     first = list(_ask(examination, question, trial))
     if not first:
-        return _record(question, "not run", [], reason=_why_nothing(examination, question, trial)), ()
+        return _record(question, "not run", [], reason=_why_nothing(examination, question)), ()
     listed = entries if examination.profile.shows_all else []
     if not _violations(first):
         return (_fixed(question, first, listed) if listed else _record(question, "conforms", first)), ()
@@ -170,13 +181,13 @@ def _judge(
     return msgspec.structs.replace(record, choices=choices), tuple(shown)
 
 
-def _why_nothing(examination: Examination, question: Question, trial: Trial) -> str:
-    has_cases = question.clause.inputs(trial.loss, trial.dtype, examination.profile_of(question.binding))
+def _why_nothing(examination: Examination, question: Question) -> str:
+    has_cases = examination.batches(question, question.clause.inputs)
     return "none of its cases can be judged" if has_cases else "the profile has no cases of it in this dtype"
 
 
 def _ask(examination: Examination, question: Question, trial: Trial) -> Iterator[Judgement]:
-    for batch in question.clause.inputs(trial.loss, trial.dtype, examination.profile_of(question.binding)):
+    for batch in examination.batches(question, question.clause.inputs):
         yield from question.clause.ask(trial, batch)
 
 

@@ -77,16 +77,23 @@ def composition(p, labels):
 
 
 class Sparing(Tiny):
-    """NumPy, as if it compiled for each shape."""
+    """NumPy as if it compiled for each shape, under the name that an adapter has here: one of the suite."""
 
+    name = "asked"
     sparing = ("float32",)
 
 
-@pytest.mark.parametrize("runner", [Tiny(), Sparing()], ids=["as ever", "sparing"])
+class Brought(Sparing):
+    """The same under another name: the adapter is a file that somebody brings."""
+
+    name = "tiny"
+
+
+@pytest.mark.parametrize("runner", [Tiny(), Sparing(), Brought()], ids=["as ever", "sparing", "brought"])
 @pytest.mark.parametrize("binding", [public_call, composition], ids=lambda binding: binding.api)
-def test_dtypes_of_labels_are_asked_of_compositions_where_no_program_is_compiled(binding: Binding, runner: Tiny) -> None:
+def test_dtypes_of_labels_are_asked_of_compositions_but_where_programs_are_compiled(binding: Binding, runner: Tiny) -> None:
     asked = {question.clause.number for question in questions(Adapter("asked", "asked", runner, (binding,)))}
-    assert ({51, 52} <= asked) == (binding is public_call or not runner.sparing) and {1, 17, 18} <= asked
+    assert ({51, 52} <= asked) == (binding is public_call or type(runner) is not Sparing) and {1, 17, 18} <= asked
 
 
 def test_what_the_profile_leaves_out_is_not_run_and_says_so() -> None:
@@ -98,9 +105,8 @@ def test_what_the_profile_leaves_out_is_not_run_and_says_so() -> None:
 
 
 def test_compositions_are_asked_in_fewer_shapes_where_programs_are_compiled() -> None:
-    sparing = dataclasses.replace(asking.SHOWING_ALL, sparing=("float64",))
-    everywhere, few = (ask(binding, 1, profile=sparing)[0].rows for binding in (public_call, composition))
-    assert few < everywhere == ask(composition, 1)[0].rows
+    everywhere, few = (ask(binding, 1, using=Sparing())[0].rows for binding in (public_call, composition))
+    assert few < everywhere == ask(composition, 1, using=Tiny())[0].rows == ask(composition, 1, using=Brought())[0].rows
 
 
 def test_what_a_binding_does_not_declare_is_unsupported() -> None:
