@@ -2,7 +2,8 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,7 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from reports import merge, sections
+from reports.findings import BETWEEN_PARTS, Listed, choose_findings, index_anchors, list_findings, share_parts
 from reports.gate import AS_EXPECTED, INCOMPLETE, gate
+from reports.packing import pack, pack_while_room
 from reports.record import FAILING, VERDICTS, Verdict
 from reports.results import ResultFile
 from reports.specification import merge_specifications, number_clauses
@@ -20,10 +23,14 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 PAGE_SIZE = 1_980_000
 """About how many bytes the page may have; findings beyond it are counted, and are in the merged data."""
+DIGEST_SIZE = 150_000
+"""About how many bytes of it the worst findings of each reason take where the list of all of them is packed."""
 
 
 def render(results: Sequence[ResultFile], problems: Sequence[str], required: Sequence[str] = ()) -> str:
     """Return the report on some result files as HTML.
+
+    Where it would be too large its longest tables and the list of findings are packed, for the page's script to unpack.
 
     Args:
         results: the files of `reports.results.read_results`, and ``problems`` what it found wrong.
@@ -31,14 +38,55 @@ def render(results: Sequence[ResultFile], problems: Sequence[str], required: Seq
         required: names of adapters that must have a result file, as the gate has them.
     """
     causes = merge.make_causes(results)
-    template = _environment().get_template("report.html.j2")
-    content = _make_content(results, problems, required, causes)
+    every = list_findings(causes)
+    content = {**_make_content(results, problems, required, causes), "found": len(every), "told": {c.verdict for c in causes}}
+    environment = _environment()
+    fill = partial(_fill, environment, content)
+    tables = _render_tables(environment, content, every)
+    findings = choose_findings(every, PAGE_SIZE - len(fill([], every, tables).encode()))
+    if len(findings) == len(every):
+        return fill(findings, every, tables)
+    digest = choose_findings([finding for finding in every if finding.opens_cause], DIGEST_SIZE)
+    room = PAGE_SIZE - len(fill(digest, every, _pack_all(tables), "").encode())
+    packed, count = pack_while_room(_pieces(environment, content, every), room)
+    there = every[:count]
+    if count < len(every):
+        tables = _render_tables(environment, content, there)
+    return fill([finding for finding in digest if finding in there], there, _pack_all(tables), packed)
 
-    def fill(room: int) -> str:
-        shown, left_out = sections.choose_findings(causes, room)
-        return template.render(content, causes=shown, left_out=left_out, anchors=sections.index_anchors(shown))
 
-    return fill(PAGE_SIZE - len(fill(0).encode()))
+def _render_tables(environment: Environment, content: dict[str, object], there: Sequence[Listed]) -> dict[str, str]:
+    """Return the longest tables by their names; ``there`` are the findings that links may lead to."""
+    anchors = index_anchors(there)
+    names = ("clause_tables", "misuse_tables")
+    return {name: Markup(environment.get_template(f"{name}.html.j2").render(content, anchors=anchors)) for name in names}
+
+
+def _pack_all(tables: dict[str, str]) -> dict[str, str]:
+    return {name: pack(table) for name, table in tables.items()}
+
+
+def _fill(
+    environment: Environment,
+    content: dict[str, object],
+    findings: Sequence[Listed],
+    there: Sequence[Listed],
+    tables: dict[str, str],
+    packed_findings: str | None = None,
+) -> str:
+    """Return the page with some findings in sight; ``there`` are those that links may lead to.
+
+    ``packed_findings`` is the list of these; None where nothing is packed, neither the list nor the tables.
+    """
+    more = {"there": len(there), "anchors": index_anchors(there), "tables": tables, "packed_findings": packed_findings}
+    return environment.get_template("report.html.j2").render(content, findings=findings, **more)
+
+
+def _pieces(environment: Environment, content: dict[str, object], findings: Sequence[Listed]) -> Iterator[str]:
+    """Yield the findings as HTML; what the reproducers have in common once."""
+    finding = vars(environment.get_template("finding.html.j2").make_module(content))["finding"]
+    for listed, parts in share_parts(findings):
+        yield finding(listed, parts)
 
 
 def _make_content(
@@ -106,6 +154,7 @@ def _environment() -> Environment:
         split_api=split_api,
     )
     environment.globals.update(
+        BETWEEN_PARTS=BETWEEN_PARTS,
         SYMBOLS=SYMBOLS,
         MEANINGS=MEANINGS,
         OUTCOMES=OUTCOMES,

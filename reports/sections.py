@@ -24,80 +24,11 @@ from reports.results import ResultFile
 
 DIVERGENCES: frozenset[Verdict] = frozenset({"undocumented divergence", "documented divergence"})
 """The verdicts of another alternative of a choice point: findings, but nothing wrong."""
-GROUP_SIZE, VARIANT_SIZE = 1_000, 750
-"""About how many bytes of the page a finding group and each of its variants take beside their texts."""
-REPRODUCER_SIZE = 20_000
-"""How long a reproducer on the page may be: that of a row of many classes holds all of its numbers."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A finding group with the anchor that links lead to, and the reproducer of its worst variant, "" if it is not shown."""
-
-    anchor: str
-    group: merge.FindingGroup
-    reproducer: str
-
-
-@dataclass(frozen=True)
-class ShownCause:
-    """A cause with those of its groups that the page has room for."""
-
-    cause: merge.Cause
-    groups: list[Shown]
 
 
 def choice_points(results: Sequence[ResultFile]) -> dict[str, ChoicePointInfo]:
     """Return the choice points by their ids."""
     return {point.id: point for result in results for point in result.header.choice_points}
-
-
-def choose_findings(causes: Sequence[merge.Cause], room: int) -> tuple[list[ShownCause], int]:
-    """Return the findings that fit on ``room`` bytes of the page, worst first, and how many do not.
-
-    Of the findings with one reason the worst in each column shows its reproducer: the others would differ in the call alone.
-    """
-    shown, number, total = [], 0, 0
-    for cause in causes:
-        groups: list[Shown] = []
-        for group in cause.groups:
-            total += 1
-            explained = cause.reason and any(other.reproducer and other.group.column == group.column for other in groups)
-            reproducer = "" if explained else _reproducer(group)
-            room -= _estimate_size(group) + len(repr(reproducer))
-            if room >= 0:
-                number += 1
-                groups.append(Shown(f"finding-{number}", group, reproducer))
-        if groups:
-            shown.append(ShownCause(cause, groups))
-    return shown, total - number
-
-
-def _reproducer(group: merge.FindingGroup) -> str:
-    """Return the reproducer of the worst variant, "" if there is none or none that the page has room for."""
-    reproducer = group.worst.finding.reproducer if group.worst.finding else ""
-    return reproducer if len(reproducer) <= REPRODUCER_SIZE else ""
-
-
-def _estimate_size(group: merge.FindingGroup) -> int:
-    """Return about how many bytes a finding group takes on the page, without a reproducer."""
-    size = GROUP_SIZE + sum(VARIANT_SIZE + len(str(variant.records[0].finding)) for variant in group.variants)
-    for variant in group.variants:
-        finding = variant.records[0].finding
-        size -= len(repr(finding.reproducer)) if finding else 0
-    return size + sum(len(regime) + 40 for regime in group.regimes)
-
-
-def index_anchors(causes: Sequence[ShownCause]) -> dict[tuple, str]:
-    """Return the anchor of the worst finding by column, loss and API, and by column, loss, API and clause."""
-    anchors: dict[tuple, str] = {}
-    found = [shown for cause in causes for shown in cause.groups]
-    for shown in sorted(found, key=lambda shown: merge.badness(shown.group.worst)):
-        record = shown.group.worst
-        key = shown.group.column, record.loss, record.api
-        anchors.setdefault(key, shown.anchor)
-        anchors.setdefault((*key, record.clause), shown.anchor)
-    return anchors
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The page: whole, self-contained, small, and inert whatever the result files hold."""
 
+import hashlib
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -7,7 +8,9 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from reports.html import TEMPLATES, breakable, link, make_headline, render, split_api
+from reports.findings import BETWEEN_PARTS
+from reports.html import PAGE_SIZE, TEMPLATES, breakable, link, make_headline, render, split_api
+from reports.packing import unpack
 from reports.record import MISUSE_OUTCOMES, VERDICTS, CertificateLine, Record
 from reports.results import ResultFile
 from reports.wording import format_error
@@ -47,6 +50,15 @@ class Page(HTMLParser):
         return " ".join("".join(text for tag, texts in self.texts.items() for text in texts if tag != "script").split())
 
 
+def unpacked(html: str) -> str:
+    """Return the page as it is when its script has unpacked everything."""
+    for into, packed in re.findall(r'<template data-into="([\w-]+)">([^<]*)</template>', html):
+        head, _, rest = html.partition(f'<div id="{into}">')
+        _, _, tail = rest.partition(f'<template data-into="{into}">{packed}</template>')
+        html = f'{head}<div id="{into}">{unpack(packed)}</div>{tail}'
+    return html
+
+
 def poison(item, text):
     """Return a struct with the text in place of every string that its type leaves free."""
     if isinstance(item, msgspec.Struct):
@@ -84,7 +96,7 @@ def poisoned_file(text: str) -> ResultFile:
     "runs", [RUNS, RUNS[:1], [make_run("jax", news=False)], [], [make_file()], [replace(RUNS[0], footer=None)]]
 )
 def test_the_page_is_well_formed_and_its_links_lead_somewhere(runs):
-    page = Page(render(runs, []))
+    page = Page(unpacked(render(runs, [])))
     anchors = page.attributes("id")
     assert page.open == []
     assert len(anchors) == len(set(anchors))
@@ -137,47 +149,68 @@ def test_the_page_asks_nothing_of_the_network():
     assert policy and policy.startswith("default-src 'none'") and "script-src 'unsafe-inline'" not in policy
 
 
-def test_three_whole_frameworks_fit_in_two_megabytes_with_every_finding_shown():
+def long_findings(count: int) -> list[ResultFile]:
+    """Return a file with findings whose reproducers differ, and fill more than the page when they are not packed."""
+    noise = [hashlib.shake_256(bytes([number % 256, number // 256])).hexdigest(300) for number in range(count)]
+    findings = [make_finding(reproducer=f"import numpy{BETWEEN_PARTS}{text}{BETWEEN_PARTS}print({text[0]})") for text in noise]
+    records = [
+        make_record("defect", clause=f"SPARSE-{number // 30}", api=f"api_{number % 30}", worst=9.0, finding=finding)
+        for number, finding in enumerate(findings)
+    ]
+    return [make_file(*records)]
+
+
+def test_three_whole_frameworks_fit_in_two_megabytes_with_every_finding_and_its_reproducer():
     html = render(RUNS, [])
     assert sum(len(run.records) for run in RUNS) > 4_000
     assert sum(record.finding is not None for run in RUNS for record in run.records) > 450
     assert len(html.encode()) < 2_000_000
     assert "have no room here" not in html
-    assert html.count('class="finding') > 150
+    whole = unpacked(html)
+    assert whole.count('class="finding') > 150
+    assert whole.count("<summary>Reproducer</summary>") == whole.count('class="finding')
 
 
-def test_findings_that_do_not_fit_are_counted_mildest_first():
-    long = "x" * 10_000
-    records = [
-        make_record("defect", api=f"api_{number}", worst=float(number), finding=make_finding(reproducer=long))
-        for number in range(1, 301)
-    ]
-    page = Page(html := render([make_file(*records)], []))
-    shown = sum(attributes.get("class") == "finding v-defect" for _, attributes in page.elements)
-    assert len(html.encode()) < 2_000_000
-    assert 0 < shown < 300 and f"{300 - shown} findings, the mildest, have no room here" in page.text
+def test_what_does_not_fit_is_packed_with_every_finding_and_every_reproducer():
+    html = render(long_findings(1_500), [])
+    page = Page(unpacked(html))
+    assert len(html.encode()) < PAGE_SIZE < len(unpacked(html).encode())
+    assert "Show all 1,500 findings" in html and "have no room here" not in html
+    assert 0 < Page(html).attributes("class").count("finding v-defect") < 1_500
+    assert page.attributes("class").count("finding v-defect") == 1_500
+    assert page.open == [] and len(set(page.attributes("id"))) == len(page.attributes("id"))
     assert {target[1:] for target in page.attributes("href") if target.startswith("#")} <= set(page.attributes("id"))
 
 
-def shown_reproducers(*files: ResultFile) -> list[str]:
-    """Return the APIs whose reproducers are on the page."""
-    return re.findall(r"<pre>run (\w+)</pre>", render(files, []))
+def test_a_packed_reproducer_is_whole_when_its_parts_are_copied():
+    files = long_findings(1_500)
+    list_of_all = re.findall(r"<pre>(.*?)</pre>", unpacked(render(files, [])), re.DOTALL)
+    listed = [re.findall(r'<span (id|data-same)="([\w-]+)">([^<]*)</span>', text) for text in list_of_all if "<span" in text]
+    texts = {name: text for parts in listed for kind, name, text in parts if kind == "id"}
+    shared = sum(kind == "data-same" for parts in listed for kind, _, _ in parts)
+    assert shared > 1_500 and all(not text for parts in listed for kind, _, text in parts if kind == "data-same")
+    assert {BETWEEN_PARTS.join(texts[name] for _, name, _ in parts) for parts in listed} == {
+        record.finding.reproducer for file in files for record in file.records if record.finding
+    }
 
 
-def reproduced(api: str, reason: str = "", length: int = 0) -> Record:
-    finding = make_finding(reproducer=f"run {api}{'x' * length}")
-    return make_record("known defect", api=api, reason=reason, worst=5.0 - int(api[1:]), finding=finding)
+def test_findings_that_do_not_fit_even_packed_are_counted_mildest_first():
+    html = render(long_findings(6_000), [])
+    page = Page(unpacked(html))
+    shown = page.attributes("class").count("finding v-defect")
+    assert len(html.encode()) < 2_000_000
+    assert 1_500 < shown < 6_000 and f"{6_000 - shown:,} findings, the mildest, have no room here" in page.text
+    assert f"finding-{shown}" in page.attributes("id")
+    assert {target[1:] for target in page.attributes("href") if target.startswith("#")} <= set(page.attributes("id"))
 
 
-def test_the_worst_finding_of_each_reason_and_column_has_its_reproducer():
-    one = make_file(reproduced("a1", "r"), reproduced("a2", "r"), reproduced("a3", "other"), name="one.jsonl")
-    two = make_file(reproduced("a4", "r"), name="two.jsonl")
-    assert sorted(shown_reproducers(one, two)) == ["a1", "a3", "a4"]
-    assert render([one], []).count("Its reproducer is in <code>report.json</code>") == 1
-
-
-def test_each_finding_without_a_reason_has_its_reproducer_unless_it_is_very_long():
-    assert shown_reproducers(make_file(reproduced("a1"), reproduced("a2"), reproduced("a3", length=20_000))) == ["a1", "a2"]
+def test_each_finding_has_its_reproducer_unless_it_is_very_long():
+    finding = make_finding(reproducer="run")
+    records = [make_record("known defect", api=f"a{number}", reason="r", finding=finding) for number in range(2)]
+    long = make_record("known defect", api="a2", finding=make_finding(reproducer="long" * 5_001))
+    html = render([make_file(*records, long)], [])
+    assert html.count("<pre>run</pre>") == 2
+    assert html.count("Its reproducer is in <code>report.json</code>") == 1 and "longlong" not in html
 
 
 def test_the_finding_says_what_it_must():
@@ -223,7 +256,7 @@ def test_the_matrix_leads_to_the_worst_finding():
 
 
 def test_the_rest_of_the_page_says_what_the_files_hold():
-    text = Page(render(RUNS, [])).text
+    text = Page(unpacked(render(RUNS, []))).text
     header = RUNS[0].header
     for said in (
         header.processor,
