@@ -23,7 +23,18 @@ from reference.focal_classes import (
 from reference.linear import LinearEvaluation, linear_cross_entropy
 from reference.losses import LOSSES, Loss
 from reference.margin import multilabel_soft_margin, soft_margin
-from reference.options import EPSILON, GAMMA, NONE, Options, Problem, Q, labels_in_range, one_hot_targets, plain_problem
+from reference.options import (
+    EPSILON,
+    GAMMA,
+    NONE,
+    Options,
+    Problem,
+    Q,
+    labels_in_range,
+    one_hot_targets,
+    plain_problem,
+    rows_of,
+)
 from reference.precision import PRECISIONS, Precision
 from reference.probability import binary_cross_entropy, categorical_cross_entropy
 from reference.semantics import MATHEMATICAL, Semantics
@@ -347,7 +358,7 @@ def _evaluate_index(
             continue
         value[outside] = 0.0 if picked == "zero" else np.nan
         if picked == "nan_value":
-            gradient[outside] = _gradient_of_no_label(spec, x[outside], options, semantics, precision)
+            gradient[outside] = _gradient_of_no_label(spec, x[outside], rows_of(options, outside), semantics, precision)
         else:
             gradient[outside] = np.nan if picked == "nan" else 0.0
     return Evaluation(value, gradient, None)

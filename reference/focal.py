@@ -20,8 +20,6 @@ from reference.probability import (
 from reference.semantics import Semantics
 from reference.softmax import FAR, LIFT, LOWER, Arithmetic, Number, is_large, log1p_lifted
 
-GAMMA = 2.0
-"""The exponent where none is given."""
 _NEAR_ZERO = 2.0**-400
 """Below it 1 / p is carried times 2^-700."""
 _WIDE = 2.0**300

@@ -233,9 +233,10 @@ def classes_of(options: Options, columns: NDArray | list[int]) -> Options:
 RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "label_smoothing": (lambda e: 0 <= e <= 1, "must lie between 0 and 1"),
     "gamma": (lambda g: 0 <= g < np.inf, "must be 0 or a finite number above it"),
-    "q": (lambda q: 0 < q < np.inf, "must be a finite number above 0"),
+    "q": (lambda q: 0 < q <= 1, "must lie between 0 and 1, and not be 0"),
     "soft_cap": (lambda c: 0 < c < np.inf, "must be a finite number above 0"),
-    "alpha": (np.isfinite, "must be a finite number"),
+    "alpha": (lambda a: 0 <= a < np.inf, "must be 0 or a finite number above it"),
+    "alpha of two outcomes": (lambda a: 0 <= a <= 1, "must lie between 0 and 1"),
     "epsilon": (np.isfinite, "must be a finite number"),
     "z_loss": (np.isfinite, "must be a finite number"),
 }
@@ -244,8 +245,6 @@ RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
 
 def check(spec: Loss, x: Array, options: Options) -> None:
     """Refuse an option that the loss does not have, or one that cannot be.
-
-    A weight may be negative: the loss is linear in it.
 
     Raises:
         ValueError: one sentence that says which option, and what it must be.
@@ -258,7 +257,7 @@ def check(spec: Loss, x: Array, options: Options) -> None:
         if name == "ignore_index":
             _check_index(spec, value)
         elif name in RANGES:
-            holds, words = RANGES[name]
+            holds, words = RANGES["alpha of two outcomes" if name == "alpha" and not spec.has_classes else name]
             if not holds(value):
                 raise ValueError(f"{spec.name}: {name} is {value}; it {words}")
         else:
@@ -283,8 +282,13 @@ def _check_array(spec: Loss, name: str, array: NDArray, shape: tuple[int, ...]) 
     dtype = np.asarray(array).dtype
     if name in ("mask", "where") and dtype != np.bool_:
         raise ValueError(f"{spec.name}: {name} holds {dtype}; it must hold booleans, true for what counts")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{spec.name}: {name} holds NaN or an infinity; weights must be finite numbers")
+    if not (np.isfinite(array) & (np.asarray(array) >= 0)).all():
+        raise ValueError(f"{spec.name}: {name} holds {_first_wrong(array)}; weights must be finite numbers and not below 0")
+
+
+def _first_wrong(weights: NDArray) -> float:
+    flat = np.ravel(weights)
+    return float(flat[~(np.isfinite(flat) & (flat >= 0))][0])
 
 
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:

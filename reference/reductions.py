@@ -37,9 +37,15 @@ def divisor(evaluation: Evaluation, reduction: str, semantics: Semantics) -> flo
 def reduced(evaluation: Evaluation, reduction: str, semantics: Semantics) -> tuple[float, float]:
     """Return the reduced loss, and the factor that its gradient has beside that of the sum.
 
-    Over a batch without weight the mean is what ``semantics.mean_of_no_weight`` says, NaN or 0, and its gradient 0.
+    Over a batch without rows a mean is what ``semantics.mean_of_nothing`` says, NaN or 0, and over one without weight what
+    ``semantics.mean_of_no_weight`` says; its gradient is 0.
+
+    Raises:
+        ValueError: no reduction that sums.
     """
     by = divisor(evaluation, reduction, semantics)
+    if by == 0 and not evaluation.value.size:
+        return (np.nan if semantics.mean_of_nothing == "nan" else 0.0), 0.0
     if by == 0 and evaluation.value.size:
         return (np.nan if semantics.mean_of_no_weight == "nan" else 0.0), 0.0
     with np.errstate(over="ignore", invalid="ignore"):

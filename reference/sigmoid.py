@@ -62,6 +62,8 @@ def sigmoid_cross_entropy(
     value = np.where(infinite, limit, value)
     gradient = np.where(infinite, np.where(logits > 0, am.high(negative), -am.high(positive)), gradient)
     slope = np.where(infinite, -logits, slope)
+    if positive_weight is not None:
+        slope = np.where(infinite & (logits < 0) & (am.high(weight) == 0), 0.0, slope)
     value, gradient, target_gradient = (np.where(undefined, np.nan, part) for part in (value, gradient, slope))
     return value, gradient, target_gradient
 

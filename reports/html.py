@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from reports import merge, sections
 from reports.findings import BETWEEN_PARTS, Listed, choose_findings, index_anchors, list_findings, share_parts
-from reports.gate import AS_EXPECTED, INCOMPLETE, gate
+from reports.gate import AS_EXPECTED, INCOMPLETE, disagreements, gate
 from reports.packing import pack, pack_while_room
 from reports.record import FAILING, VERDICTS, Verdict
 from reports.results import ResultFile
@@ -120,7 +120,8 @@ def _make_content(
 def make_headline(code: int, results: Sequence[ResultFile]) -> str:
     """Return the outcome of the gate in one sentence."""
     counts = merge.count_verdicts(results)
-    questions = f"{sum(counts.values()):,} questions"
+    asked = sum(counts.values())
+    questions = f"{asked:,} question{'s' if asked != 1 else ''}"
     stale = sum(len(result.footer.stale) for result in results if result.footer)
     news = [_count(counts[verdict], verdict) for verdict in VERDICTS if verdict in FAILING and counts[verdict]]
     if stale:
@@ -128,6 +129,8 @@ def make_headline(code: int, results: Sequence[ResultFile]) -> str:
     idle = sum(len(result.footer.idle) for result in results if result.footer)
     if idle:
         news.append(f"{idle:,} idle documented choice{'s' if idle > 1 else ''}")
+    if apart := len(disagreements(results)):
+        news.append(f"{apart:,} disagreement{'s' if apart > 1 else ''} between backends")
     if code == AS_EXPECTED:
         return f"As expected: no new defect, no crash and no change in {questions}."
     found = f"{', '.join(news) or 'no failure so far'} in {questions}"

@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+PYTORCH = Path(__file__).parents[1] / "requirements" / "pytorch.txt"
+WITH_PYTORCH = ("pytorch.txt", "keras-torch.txt")
+"""The files of requirements that ask for PyTorch, one of them by way of the other."""
+
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 SHORT_TRY = ("--retries", "0", "--timeout", "10")
 
@@ -15,9 +19,8 @@ SHORT_TRY = ("--retries", "0", "--timeout", "10")
 def main(arguments: list[str]) -> int:
     """Run ``pip install`` with ``arguments`` and return its exit status."""
     install = [sys.executable, "-m", "pip", "install"]
-    requirements = [argument for argument in arguments if Path(argument).name == "pytorch.txt"]
-    if requirements and sys.platform == "linux":
-        cpu_build = ["--no-deps", "--index-url", CPU_INDEX, *SHORT_TRY, "--requirement", requirements[0]]
+    if any(Path(argument).name in WITH_PYTORCH for argument in arguments) and sys.platform == "linux":
+        cpu_build = ["--no-deps", "--index-url", CPU_INDEX, *SHORT_TRY, "--requirement", str(PYTORCH)]
         print(f"PyTorch: asking {CPU_INDEX} for the CPU build.", flush=True)
         if subprocess.run([*install, *cpu_build], stdout=subprocess.DEVNULL, check=False).returncode:
             print(f"{CPU_INDEX} has no PyTorch for this machine or is out of reach: pip takes its usual source.", flush=True)

@@ -262,15 +262,23 @@ def test_a_divisor_of_soft_targets_added_up_in_float32_is_within_the_bound_of_th
         (SIGMOID, Options(pos_weight=np.ones((2, 4, 3))), r"pos_weight has shape \(2, 4, 3\), which does not broadcast"),
         (SOFTMAX, Options(mask=np.ones(4, np.float64)), "mask holds float64; it must hold booleans, true for what counts"),
         (SOFTMAX, Options(where=np.ones((4, 3), np.int64)), "where holds int64; it must hold booleans"),
-        (SOFTMAX, Options(sample_weight=np.full(4, np.nan)), "sample_weight holds NaN or an infinity; weights must be finite"),
-        (SIGMOID, Options(pos_weight=np.array(np.inf)), "pos_weight holds NaN or an infinity"),
+        (
+            SOFTMAX,
+            Options(sample_weight=np.full(4, np.nan)),
+            "sample_weight holds nan; weights must be finite numbers and not below 0",
+        ),
+        (SIGMOID, Options(pos_weight=np.array(np.inf)), "pos_weight holds inf; weights must be finite"),
         (SPARSE, Options(ignore_index=1.0), "ignore_index is 1.0; it must be an integer, as labels are"),  # type: ignore[arg-type]
         (SPARSE, Options(ignore_index=True), "ignore_index is True; it must be an integer"),
         (SPARSE, Options(soft_cap=0.0), "soft_cap is 0.0; it must be a finite number above 0"),
         (SPARSE, Options(z_loss=np.nan), "z_loss is nan; it must be a finite number"),
-        ("generalized_cross_entropy", Options(q=0.0), "q is 0.0; it must be a finite number above 0"),
+        ("generalized_cross_entropy", Options(q=0.0), "q is 0.0; it must lie between 0 and 1, and not be 0"),
         ("binary_focal_cross_entropy", Options(gamma=-1.0), "gamma is -1.0; it must be 0 or a finite number above it"),
-        ("binary_focal_cross_entropy", Options(alpha=np.inf), "alpha is inf; it must be a finite number"),
+        ("binary_focal_cross_entropy", Options(alpha=np.inf), "alpha is inf; it must lie between 0 and 1"),
+        ("binary_focal_cross_entropy", Options(alpha=2.0), "alpha is 2.0; it must lie between 0 and 1"),
+        ("categorical_focal_cross_entropy", Options(alpha=-1.0), "alpha is -1.0; it must be 0 or a finite number above it"),
+        ("generalized_cross_entropy", Options(q=2.0), "q is 2.0; it must lie between 0 and 1"),
+        (SPARSE, Options(class_weight=np.array([1.0, -2.0, -3.0])), "class_weight holds -2.0; weights must be finite numbers"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_in_a_sentence(loss: str, options: Options, words: str):
@@ -284,14 +292,27 @@ def test_options_are_of_rows_and_classes():
         evaluate(SOFTMAX, np.zeros((2, 2, 3)), np.zeros((2, 2, 3)), options=Options(class_weight=np.ones(3)))
 
 
-@pytest.mark.parametrize("loss", [SOFTMAX, SIGMOID])
-def test_a_loss_is_linear_in_its_weights_whatever_their_sign(loss: str):
-    x, t = np.array([[1.0, -2.0], [0.5, 3.0]]), np.array([[1.0, 0.0], [0.25, 0.75]])
-    weighed = [evaluate(loss, x, t, options=Options(sample_weight=np.array(weights))) for weights in ([1.5, 3.0], [-1.5, 3.0])]
-    signs = np.array([-1.0, 1.0])
-    for name in ("value", "gradient", "target_gradient"):
-        positive, negative = (getattr(result, name) for result in weighed)
-        assert np.array_equal(negative, positive * signs.reshape(2, *[1] * (positive.ndim - 1)))
+def test_labels_that_are_no_class_keep_their_own_row_of_a_mask_of_classes():
+    x, labels = np.array([[1.0, 2.0, 3.0], [0.5, -1.0, 2.0], [4.0, 0.0, 1.0]]), np.array([7, 1, 9])
+    where = np.array([[True, False, True], [True, True, True], [False, True, True]])
+    nowhere = Semantics(index_too_large="nan_value")
+    gradient = evaluate(SPARSE, x, labels, options=Options(where=where), semantics=nowhere).gradient
+    shares = np.where(where, np.exp(x), 0.0)
+    np.testing.assert_allclose(gradient[[0, 2]], (shares / shares.sum(-1, keepdims=True))[[0, 2]], rtol=1e-14)
+
+
+def test_an_outcome_without_positive_weight_has_a_finite_target_gradient_on_its_right_side():
+    x, t = np.array([[-np.inf, -np.inf]]), np.array([[0.0, 1.0]])
+    result = evaluate(SIGMOID, x, t, options=Options(pos_weight=np.array(0.0)))
+    assert result.target_gradient is not None and result.target_gradient.tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "weighted_mean", "nonzero_mean", "batchmean"])
+def test_a_mean_of_nothing_is_what_the_semantics_says(reduction: str):
+    nothing = evaluate(SOFTMAX, np.zeros((0, 3)), np.zeros((0, 3)))
+    assert np.isnan(reduced(nothing, reduction, MATHEMATICAL)[0])
+    assert reduced(nothing, reduction, Semantics(mean_of_nothing="zero")) == (0.0, 0.0)
+    assert reduced(nothing, "sum", MATHEMATICAL) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -11,7 +11,7 @@ import pytest
 from reports.findings import BETWEEN_PARTS
 from reports.html import PAGE_SIZE, TEMPLATES, breakable, link, make_headline, render, split_api
 from reports.packing import unpack
-from reports.record import MISUSE_OUTCOMES, VERDICTS, CertificateLine, Record
+from reports.record import MISUSE_OUTCOMES, VERDICTS, Answers, CertificateLine, Record
 from reports.results import ResultFile
 from reports.wording import format_error
 from tests.reports.synthetic import APIS, make_data_kind, make_file, make_finding, make_misuse, make_record, make_run
@@ -293,7 +293,9 @@ def test_the_headline_is_the_outcome_of_the_gate():
     news = [make_file(make_record("crash"), make_record("defect"), make_record("defect"), make_record("changed"), stale=["x"])]
     assert make_headline(1, news) == "Fails: 1 crash, 2 defects, 1 changed, 1 stale expectation in 4 questions."
     assert make_headline(0, [make_file(make_record())]).startswith("As expected")
-    assert make_headline(3, [make_file(make_record())]) == "Incomplete: no failure so far in 1 questions."
+    backends = [make_file(make_record(answers=Answers([got], [0.25])), name=f"{got}.jsonl") for got in (1.0, 2.0)]
+    assert make_headline(1, backends) == "Fails: 1 disagreement between backends in 2 questions."
+    assert make_headline(3, [make_file(make_record())]) == "Incomplete: no failure so far in 1 question."
 
 
 @pytest.mark.parametrize(

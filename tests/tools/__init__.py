@@ -1,0 +1,1 @@
+"""Tests of what tox runs beside the suite."""

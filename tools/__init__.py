@@ -1,0 +1,1 @@
+"""What tox runs beside the suite: how it installs, and where earlier results go."""
