@@ -95,18 +95,20 @@ def run(
         "adapter": adapter, "device": device, "profile": profile, "loss": loss,
         "question": question, "results": target, "selection": selection,
     }  # fmt: skip
-    _make_way(target)
+    _refuse_unwritable(target)
     words = [f"--crossproof-{name}={value}" for name, value in options.items()]
     modules = ["test_questions.py"] if loss or question else ["test_questions.py", "test_misuse.py"]
     sys.exit(_run_pytest([*words, *(str(ROOT / "conformance" / module) for module in modules)], pytest_arguments, target))
 
 
-def _make_way(target: Path) -> None:
-    """Remove the result of an earlier run and see that a new one can be written."""
+def _refuse_unwritable(target: Path) -> None:
+    """See that a result can be written; that of an earlier run stays until the first question is put."""
+    is_new = not target.exists()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(b"")
-        target.unlink()
+        target.open("ab").close()
+        if is_new:
+            target.unlink()
     except OSError as error:
         raise Refusal(f"{target} cannot be written ({error.strerror}): give --results another path") from error
 
@@ -115,15 +117,17 @@ def _run_pytest(options: list[str], pytest_arguments: tuple[str, ...], target: P
     """Run pytest in this process and return the gate's exit code for its result file."""
     import pytest
 
-    where = [f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}", "-p", "conformance.plugin"]
-    own_watch = "-ofaulthandler_timeout=0"  # the plugin keeps watch
-    # What these look after is not used here, and with the many loggers of a framework they cost a millisecond an item.
-    unused = [f"-pno:{name}" for name in ("logging", "unraisableexception", "threadexception")]
-    code = pytest.main([*where, own_watch, *unused, *options, "-q", "--no-summary", *pytest_arguments])
+    from conformance.launching import ArgumentError, run_pytest
+
+    try:
+        code, is_written = run_pytest(options, pytest_arguments)
+    except ArgumentError as error:
+        raise Refusal(str(error)) from error
     if code == pytest.ExitCode.USAGE_ERROR:
         return USAGE
-    if not target.exists():
-        click.echo("crossproof: nothing ran; check what follows --", err=True)
+    if not is_written:
+        earlier = f"; {target} is of an earlier run" if target.exists() else ""
+        click.echo(f"crossproof: nothing ran{earlier}; check what follows --", err=True)
         return INCOMPLETE
     return _conclude(target)
 

@@ -78,6 +78,7 @@ class Session:
         self.all = len(questions(self.adapter))
         self.misused = {f"{b.loss}/misuse/{b.api}": b for b in measured(self.adapter.bindings)}
         self.is_worker = hasattr(config, "workerinput")
+        self.selected: list[str] = []
         self.writer: Writer | None = None
         self.met: set[int] = set()
         self.shown: set[tuple[str, str, str]] = set()
@@ -106,18 +107,21 @@ class Session:
         metafunc.parametrize(name, [pytest.param(item, id=key, marks=group) for (key, item), group in named])
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Open the result file once it is known what was selected, unless workers collect."""
+        """Note what was selected."""
         self.collected = perf_counter()
-        if not self.is_worker and not self.config.getoption("numprocesses", None):
-            self._open([key_of(item.nodeid) for item in session.items])
+        self.selected = [key_of(item.nodeid) for item in session.items]
 
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
-        """Open the result file when the first worker has collected."""
-        if self.writer is None:
-            self._open([key_of(nodeid) for nodeid in ids])
+        """Note what a worker has selected: it is the same in each."""
+        self.selected = [key_of(nodeid) for nodeid in ids]
 
-    def _open(self, selected: list[str]) -> None:
-        asked = sum(key in self.questions for key in selected)
+    def pytest_runtest_logstart(self) -> None:
+        """Open the result file when the first question is put: a run that comes to none leaves that of an earlier one."""
+        if not self.is_worker and self.writer is None:
+            self.writer = self._open()
+
+    def _open(self) -> Writer:
+        asked = sum(key in self.questions for key in self.selected)
         header = make_header(
             self.adapter,
             device=option(self.config, "device"),
@@ -125,9 +129,9 @@ class Session:
             selection=option(self.config, "selection") if asked < self.all else "",
             questions=asked,
         )
-        if selected:
-            self.writer = Writer(Path(option(self.config, "results")), {key: n for n, key in enumerate(selected)})
-            self.writer.open(header)
+        writer = Writer(Path(option(self.config, "results")), {key: n for n, key in enumerate(self.selected)})
+        writer.open(header)
+        return writer
 
     def ask(self, question: Question, item: pytest.Item) -> Record:
         """Answer a question and hand its record to the controller."""

@@ -269,6 +269,45 @@ def test_dashes_alone_are_fine(tmp_path: Path) -> None:
 def test_words_that_pytest_refuses(words: list[str], code: int, tmp_path: Path) -> None:
     process = run_command("run", "--adapter", TINY, "--profile", "quick", "--results", tmp_path / "a.jsonl", "--", *words)
     assert process.returncode == code and "Traceback" not in process.stdout + process.stderr
+    assert not (tmp_path / "a.jsonl").exists() and "earlier run" not in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--no-such-option"], USAGE),
+        (["nowhere.py"], USAGE),
+        (["-k", "nothing-like-this"], INCOMPLETE),
+        (["-n", "1", "-k", "nothing-like-this"], INCOMPLETE),
+        (["--co"], INCOMPLETE),
+        (["--fixtures"], INCOMPLETE),
+        (["--help"], INCOMPLETE),
+    ],
+)
+def test_run_that_puts_no_question_leaves_an_earlier_result_and_is_not_judged_by_it(
+    words: list[str], code: int, tmp_path: Path
+) -> None:
+    path = write_lines(tmp_path / "a.jsonl", *whole())
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    process = run_command("run", "--adapter", TINY, "--profile", "quick", "--results", path, "--", *words)
+    assert process.returncode == code and (path.read_bytes(), path.stat().st_mtime_ns) == before
+    assert code == USAGE or f"nothing ran; {path} is of an earlier run; check what follows --\n" in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["-n", "two"], "argument -n/--numprocesses: invalid parse_numprocesses value: 'two'"),
+        (["-p", "nowhere"], """Error importing plugin "nowhere": No module named 'nowhere'"""),
+    ],
+)
+def test_what_pytest_does_not_take_is_refused_in_one_sentence(words: list[str], reason: str, tmp_path: Path) -> None:
+    process = run_command("run", "--adapter", TINY, "--results", tmp_path / "a.jsonl", "--", *words)
+    assert (process.returncode, process.stdout) == (USAGE, "")
+    assert process.stderr == (
+        f"crossproof: pytest does not take what follows -- ({reason}): `python -m pytest --help` lists its options\n"
+    )
 
 
 def test_missing_framework_says_what_to_install(tmp_path: Path) -> None:

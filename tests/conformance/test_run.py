@@ -18,7 +18,7 @@ from reports.gate import INCOMPLETE, NEWS, gate
 from reports.record import Header, Record
 from reports.results import ResultFile, read_results
 from tests.command import TINY, broken, run_command, write_adapter
-from tests.reports.synthetic import make_footer, make_header, make_record
+from tests.reports.synthetic import make_footer, make_header, make_record, write_lines
 
 TIMES = ("started", "import_seconds", "framework_seconds", "compile_seconds", "suite_seconds", "wall_seconds")
 
@@ -146,6 +146,18 @@ def test_killed_run_keeps_what_it_recorded_and_the_next_replaces_it(tmp_path: Pa
     marker.touch()
     run(adapter, target)
     assert read(target).footer is not None and len(read(target).records) == result.header.questions
+
+
+@pytest.mark.parametrize("words", [(), ("--", "-n", "1", "--max-worker-restart", "0")], ids=["serially", "a worker"])
+def test_run_that_dies_at_its_first_question_leaves_nothing_of_an_earlier_one(words: tuple[str, ...], tmp_path: Path) -> None:
+    body = broken("os.kill(os.getpid(), signal.SIGKILL)", "dying")
+    adapter = write_adapter(tmp_path / "dying.py", body, head="import os, signal\n")
+    target = write_lines(tmp_path / "a.jsonl", make_header(), make_record(verdict="conforms", finding=None), make_footer(1))
+    process = run(adapter, target, *words)
+    results, problems = read_results([target])
+    assert problems == [] and results[0].header.adapter == "dying"
+    assert gate(results, problems, [])[0] == INCOMPLETE
+    assert process.returncode == (INCOMPLETE if words else -signal.SIGKILL)
 
 
 def test_worker_that_dies_leaves_a_crash(tmp_path: Path) -> None:
