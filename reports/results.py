@@ -145,9 +145,19 @@ def _read_lines(stream: Iterable[bytes]) -> tuple[list[Record], list[Misuse], Fo
 
 def _describe_damage(text: bytes, error: BaseException) -> str:
     """Return what is wrong with a line that cannot be decoded."""
-    if not text.endswith(b"\n"):
+    if not text.endswith(b"\n") and _is_cut_short(text):
         return "the line is cut short, as when a run is killed; run the suite again"
     return f"the line is malformed ({_one_line(error)}); run the suite again"
+
+
+def _is_cut_short(text: bytes) -> bool:
+    """Tell whether a text is the beginning of some JSON, whatever that says."""
+    try:
+        msgspec.json.decode(text)
+    except _UNREADABLE as error:
+        # A number that ends behind its sign, point or exponent is not called truncated, but malformed where the text ends.
+        return str(error).endswith(("truncated", f"(byte {len(text)})"))
+    return False
 
 
 def _shorten(problems: list[tuple[int, str]]) -> list[tuple[int, str]]:

@@ -73,6 +73,12 @@ DAMAGE = {
     "not UTF-8": ((header, first.replace(b"SPARSE", b"\xff\xfe"), second, footer), "line 2: the line is malformed", 1),
     "nested line": ((header, b"[" * 200_000 + b"\n", second, footer), "line 2: the line is malformed", 1),
     "truncated last line": ((header, first, second[:-40]), "line 3: the line is cut short", 1),
+    "bad last line without its newline": (
+        (header, first, second.replace(b'"defect"', b'"great"').rstrip()),
+        "line 3: the line is malformed (Invalid enum value 'great' - at `$.verdict`)",
+        1,
+    ),
+    "garbage at the end": ((header, first, b"{]"), "line 3: the line is malformed", 1),
     "second header": ((header, first, header, second, footer), "line 3: a second header", 2),
     "after the footer": ((header, first, second, footer, first), "line 5: the file goes on after its footer", 2),
     "lost record": ((header, first, footer), "line 3: the footer counts 2 records and 1 can be read", 1),
@@ -160,8 +166,9 @@ def test_every_truncation_keeps_the_lines_before_it(tmp_path):
     path = tmp_path / "a.jsonl"
     for cut in range(len(lines[0]), sum(map(len, lines[:3]))):
         path.write_bytes(b"".join(lines)[:cut])
-        (result,), _ = read_results([path])
+        (result,), problems = read_results([path])
         assert isinstance(result.header, Header) and result.footer is None
+        assert not problems or "cut short" in problems[0]
         whole_lines = path.read_bytes().count(b"\n")
         assert len(result.records) in (whole_lines - 1, whole_lines)
 
