@@ -8,6 +8,9 @@ from msgspec import Meta, Struct
 SPECIFICATION_VERSION = "1"
 """The version of the specification that these types and the clauses belong to; a reader refuses a newer one."""
 
+VERSION_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,9})*$"
+"""How a version of the specification is written: "1", "1.10"."""
+
 Number = float | Literal["nan", "inf", "-inf"]
 """JSON has no NaN and no infinities: they are written as these strings."""
 
@@ -132,7 +135,7 @@ class Header(Specification, frozen=True, kw_only=True, tag="header", tag_field="
     """The first line of a result file: what was run, where, and what the specification was."""
 
     suite_version: str
-    specification_version: str
+    specification_version: Annotated[str, Meta(pattern=VERSION_PATTERN)]
     commit: str
     adapter: str
     framework: str

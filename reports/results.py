@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from reports.record import SPECIFICATION_VERSION, Footer, Header, Line, Misuse, Record
+from reports.record import SPECIFICATION_VERSION, VERSION_PATTERN, Footer, Header, Line, Misuse, Record
 
 PROBLEMS_NAMED = 5
 """How many unreadable lines of one file are named one by one; the others are counted."""
@@ -101,6 +102,9 @@ def _read_header(line: bytes) -> tuple[Header | None, str]:
         return None, f"not a result file of this suite ({_one_line(error)}); leave it out"
     if first.kind != "header":
         return None, f"the header is missing (a {first.kind[:20]!r} line comes first); run the suite again"
+    if not re.fullmatch(VERSION_PATTERN, first.specification_version):
+        named = repr(first.specification_version[:20])
+        return None, f"{named} is no version of the specification, as {SPECIFICATION_VERSION!r} is; run the suite again"
     newer = ""
     if _version(first.specification_version) > _version(SPECIFICATION_VERSION):
         newer = (
@@ -180,8 +184,8 @@ def _one_line(error: object) -> str:
 
 
 def _version(text: str) -> tuple[int, ...]:
-    """Return "1.10" as (1, 10) and "1.0" as (1,), so that versions compare by number; what is no number counts as 0."""
-    parts = [int(part) if part.isdecimal() and len(part) < 10 else 0 for part in text.split(".")]
+    """Return "1.10" as (1, 10) and "1.0" as (1,), so that versions compare by number."""
+    parts = [int(part) for part in text.split(".")]
     while parts and parts[-1] == 0:
         parts.pop()
     return tuple(parts)

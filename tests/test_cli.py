@@ -10,7 +10,7 @@ import pytest
 from crossproof import INCOMPLETE, ROOT, USAGE, main
 from reference.semantics import CHOICE_POINTS
 from reports.record import Line
-from reports.results import read_results
+from reports.results import encode, read_results
 from tests.command import TINY, broken, invoke, run_command, write_adapter
 from tests.reports.synthetic import make_footer, make_header, make_record, write_lines
 
@@ -95,6 +95,7 @@ DAMAGED = {
     "empty": (b"", "line 1: the file is empty"),
     "foreign": (b"<html>\n", "line 1: not a result file of this suite"),
     "foreign JSON": (b'{"kind": "record"}\n', "line 1: not a result file of this suite"),
+    "no version": (encode(make_header(specification_version="one")) + b"\n", "line 1: 'one' is no version of"),
     "binary": (bytes(range(256)), "line 1: not a result file of this suite"),
 }
 

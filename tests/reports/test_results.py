@@ -119,6 +119,14 @@ def test_versions_compare_by_number(tmp_path, monkeypatch):
     assert [problem.split(",")[0] for problem in read_results([older, same, newer])[1]] == [str(newer)]
 
 
+@pytest.mark.parametrize("version", ["one", "", "1.", "1..2", "-1", "1.0rc1", "\u0663", "1\n", "9" * 30])
+def test_what_is_no_version_of_the_specification_is_refused(version, tmp_path):
+    path = write_lines(tmp_path / "a.jsonl", make_header(specification_version=version), make_record(), make_footer(1))
+    results, (problem,) = read_results([path])
+    assert results == []
+    assert problem == f"{path}, line 1: {version[:20]!r} is no version of the specification, as '1' is; run the suite again"
+
+
 def test_an_older_specification_is_read(tmp_path):
     path = write_lines(tmp_path / "a.jsonl", make_header(specification_version="0.9"), make_record(), make_footer(1))
     assert read_results([path])[1] == []

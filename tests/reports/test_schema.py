@@ -48,6 +48,14 @@ def test_a_wrong_record_does_not(field, value):
         VALIDATOR.validate(line | {field: value})
 
 
+@pytest.mark.parametrize("version", ["one", "", "1.", "-1", 1])
+def test_a_header_with_a_version_that_is_none_does_not(version):
+    line = json.loads(encode(make_header()))
+    VALIDATOR.validate(line | {"specification_version": "1.10"})
+    with pytest.raises(jsonschema.ValidationError):
+        VALIDATOR.validate(line | {"specification_version": version})
+
+
 @pytest.mark.parametrize("line", [make_header(), make_footer(1)])
 def test_each_field_without_a_default_is_required(line):
     whole = json.loads(encode(line))
