@@ -1,5 +1,6 @@
 """The front door: the command line of Crossproof."""
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ def _choose(kind: str, name: str, known: Sequence[str]) -> str:
 
 
 class Commands(click.Group):
-    """The commands; one that is interrupted is incomplete."""
+    """The commands; one that is interrupted, or whose reader has gone, is incomplete."""
 
     def invoke(self, context: click.Context) -> object:
         """Run the command that the arguments name."""
@@ -42,6 +43,13 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("crossproof: interrupted", err=True)
             sys.exit(INCOMPLETE)
+        except OSError as error:
+            if error.filename is not None:  # what is printed has none
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python tries again as it ends, and exits with 120
+            if isinstance(error, BrokenPipeError):
+                sys.exit(INCOMPLETE)
+            raise Refusal(f"the output cannot be written ({error.strerror}): send it to another place") from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -15,11 +15,14 @@ def print_document(markdown: str, data: object, form: str) -> None:
         markdown: its text, and ``data`` what it was written from.
         data: what `msgspec.json.encode` takes.
         form: one of `FORMATS`; text is Markdown, rendered in a terminal and as it is in a pipe.
+
+    Raises:
+        OSError: standard output cannot be written.
     """
     console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
     if form == "json":
-        print(msgspec.json.format(msgspec.json.encode(data)).decode())
+        print(msgspec.json.format(msgspec.json.encode(data)).decode(), flush=True)
     elif form == "text" and console.is_terminal:
         Console().print(Markdown(markdown))
     else:
-        print(markdown, end="")
+        print(markdown, end="", flush=True)

@@ -14,14 +14,17 @@ TINY = ROOT / "tests" / "conformance" / "tiny.py"
 """The adapter file that starts at once."""
 
 
-def run_command(*words: object, cwd: Path | None = None, code: str = "") -> subprocess.CompletedProcess[str]:
+def run_command(
+    *words: object, cwd: Path | None = None, code: str = "", stdout: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
     """Run crossproof.py, or other code in its place, with one thread: the tests share the machine."""
     start = ["-c", code] if code else [str(ROOT / "crossproof.py")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     environment.pop("PYTEST_ADDOPTS", None)
     return subprocess.run(
         [sys.executable, *start, *map(str, words)],
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=120,
         cwd=cwd,

@@ -1,6 +1,7 @@
 """The command line: each wrong use is one sentence and an exit code, never a traceback."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -247,6 +248,47 @@ def test_interrupt_is_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reports.results.read_results", interrupt)
     result = invoke("gate", "a.jsonl")
     assert (result.exit_code, result.output) == (INCOMPLETE, "crossproof: interrupted\n")
+
+
+PRINTING = [
+    ["spec", "FILE"],
+    ["spec", "FILE", "--format", "json"],
+    ["equivalents", LOSS, "FILE"],
+    ["gate", "FILE"],
+    ["report", "FILE", "--output", "FILE.html"],
+    ["expect", "FILE"],
+    ["run", "--adapter", str(TINY), "--profile", "quick", "--results", "FILE.new", "--", "-k", "CATEGORICAL-31"],
+]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+@pytest.mark.parametrize("words", PRINTING, ids=lambda words: words[0])
+def test_output_that_cannot_be_written_is_refused(words: list[str], tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", make_header(), make_record(verdict="defect"), make_footer(1))
+    with open("/dev/full", "w") as full:
+        process = run_command(*(word.replace("FILE", str(path)) for word in words), stdout=full.fileno())
+    assert (process.returncode, process.stderr) == (
+        USAGE,
+        "crossproof: the output cannot be written (No space left on device): send it to another place\n",
+    )
+
+
+@pytest.mark.parametrize("words", PRINTING, ids=lambda words: words[0])
+def test_reader_that_has_gone_is_no_news(words: list[str], tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", make_header(), make_record(verdict="defect"), make_footer(1))
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = run_command(*(word.replace("FILE", str(path)) for word in words), stdout=writer)
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (INCOMPLETE, "")
+
+
+def test_error_of_a_file_that_nobody_foresaw_is_not_taken_for_one_of_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(paths: object) -> None:
+        raise PermissionError(13, "Permission denied", "somewhere")
+
+    monkeypatch.setattr("reports.results.read_results", fail)
+    assert isinstance(invoke("gate", "a.jsonl").exception, PermissionError)
 
 
 def test_run_by_path_from_another_directory(tmp_path: Path) -> None:
