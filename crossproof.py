@@ -175,20 +175,16 @@ FILES = click.argument("files", nargs=-1)
 @main.command()
 @FILES
 @REQUIRE
-@click.option("--output", default="", help="The HTML file to write [results/report.html].")
-def report(files: tuple[str, ...], require: tuple[str, ...], output: str) -> None:
+@click.option("--output", help="The HTML file to write [results/report.html].")
+def report(files: tuple[str, ...], require: tuple[str, ...], output: str | None) -> None:
     """Merge result files into one HTML report, and apply the gate."""
     from reports.gate import gate
     from reports.html import render
     from reports.merge import merge
     from reports.results import read_results
 
-    target = Path(output) if output else ROOT / "results" / "report.html"
-    if target.suffix == ".json":
-        raise Refusal(f"{target} is where the JSON beside the report goes: give --output a name that ends in .html")
     names = _existing(files)
-    if target.resolve() in {Path(name).resolve() for name in names}:
-        raise Refusal(f"{target} is one of the result files: give --output a name that ends in .html")
+    target = ROOT / "results" / "report.html" if output is None else _page(output, names)
     results, problems = read_results(names)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -198,6 +194,22 @@ def report(files: tuple[str, ...], require: tuple[str, ...], output: str) -> Non
         raise Refusal(f"{target} cannot be written ({error.strerror}): give --output another path") from error
     click.echo(f"report: {target}")
     _finish(*gate(results, problems, require))
+
+
+def _page(output: str, names: list[str]) -> Path:
+    """Return the path of the page, if it is none that belongs to something else."""
+    target, reason = Path(output), ""
+    if not output:
+        reason = "'' is no name"
+    elif target.suffix == ".json":
+        reason = f"{target} is where the JSON beside the report goes"
+    elif target.resolve() in {Path(name).resolve() for name in names}:
+        reason = f"{target} is one of the result files"
+    elif target.suffix == ".jsonl":
+        reason = f"{target} has the name of a result file"
+    if reason:
+        raise Refusal(f"{reason}: give --output a name that ends in .html")
+    return target
 
 
 @main.command()

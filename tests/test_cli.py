@@ -70,6 +70,15 @@ def test_report_does_not_take_the_place_of_its_own_json(tmp_path: Path) -> None:
     assert "give --output a name that ends in .html" in refused("report", results, "--output", tmp_path / "a.json")
 
 
+@pytest.mark.parametrize(("name", "reason"), [("", "'' is no name"), ("r.jsonl", "r.jsonl has the name of a result file")])
+def test_report_has_a_name_of_its_own(name: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crossproof.ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    results = write_lines(tmp_path / "a.jsonl", *whole())
+    assert refused("report", results, "--output", name) == f"{reason}: give --output a name that ends in .html"
+    assert list(tmp_path.iterdir()) == [results]
+
+
 @pytest.mark.parametrize("name", ["a.jsonl", "a.txt"])
 def test_report_does_not_replace_what_it_reads(name: str, tmp_path: Path) -> None:
     results = write_lines(tmp_path / name, *whole())
