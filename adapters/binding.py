@@ -22,11 +22,11 @@ class Binding:
     ``function`` is the call a user would write: ``function(prediction, target, **options)``. ``semantics`` is what the
     API's ``documentation`` states. ``grade`` names the sound forms whose error bounds it keeps. ``textbook`` marks the
     composition people write by hand that stacks a sigmoid or softmax under a log. ``reductions`` are those it can be asked
-    for, of `reference.options.REDUCTIONS`: "none" alone where it has no such option. ``mode`` names the one that it runs in, if
-    that is none of the framework's: then the function takes NumPy arrays, and returns the value and its gradient as such, or
-    None for the gradient of what has none. Of the options ``apart`` it takes one at a time; those in ``alone`` it only hands
-    on, to an API that is asked for their pairs, and is asked for each by itself. ``dtypes`` are those that it is asked in, if
-    they are not the framework's, and ``modes`` those of the framework's modes, the first of which is not a sample.
+    for, of `reference.options.REDUCTIONS`: "none" alone where it has no such option. ``mode`` names the one that it runs in by
+    itself, of the framework's ``own_modes``: then the function takes NumPy arrays, and returns the value and its gradient as
+    such, or None for the gradient of what has none. Of the options ``apart`` it takes one at a time; those in ``alone`` it only
+    hands on, to an API that is asked for their pairs, and is asked for each by itself. ``dtypes`` are those that it is asked
+    in, if they are not the framework's, and ``modes`` those of the framework's modes, the first of which is not a sample.
     ``stand_in`` marks the composition that takes every option of a loss, for where no call does: it is no helper that anyone
     could pick by mistake. ``source`` is the text of the function and ``imports`` the lines it needs.
     """
@@ -118,7 +118,7 @@ def implements(
         grade: the forms it computes by; by default the first ones of the loss.
         documentation: the address of the page that says so.
         textbook: whether it is the composition that stacks a sigmoid or softmax under a log.
-        mode: the mode it runs in, if that is none of the framework's; see `Binding`.
+        mode: the mode it runs in by itself, of the framework's ``own_modes``; see `Binding`.
         apart: those of the options that it refuses to take together.
         alone: those of the options that it hands on, and is asked for one at a time; see `Binding`.
         dtypes: those that it is asked in, if they are not the framework's.

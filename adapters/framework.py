@@ -72,6 +72,10 @@ class Framework(Protocol):
         """What a binding is run under, the default first; under the others a few clauses are asked as a sample."""
 
     @property
+    def own_modes(self) -> tuple[str, ...]:
+        """The modes of bindings that run by themselves, on NumPy arrays: what a `Binding` may name as its ``mode``."""
+
+    @property
     def dtypes(self) -> tuple[str, ...]:
         """The dtypes that a binding is run in, by NumPy's names."""
 

@@ -79,6 +79,7 @@ class Jax:
     name = "jax"
     packages = ("jax", "jaxlib", "optax", "numpy")
     modes = ("jit", "eager")
+    own_modes: tuple[str, ...] = ()
     dtypes = ("float32", "float64")
     keeps_answers = True
     sparing: tuple[str, ...] = ("float64",)

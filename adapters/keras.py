@@ -50,6 +50,7 @@ class Keras:
     packages = ("keras", *_runner.packages)
     # A loss that is called by itself runs op by op on JAX; what a model compiles has a mode of its own.
     modes = ("eager", *(mode for mode in _runner.modes if mode != "eager"))
+    own_modes = ("model", "metric")
     # The floatx of Keras, and float64 where it costs little: what Keras itself does with a dtype shows on one backend.
     dtypes = _runner.dtypes if _backend == "torch" else ("float32",)
     keeps_answers = _runner.keeps_answers

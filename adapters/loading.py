@@ -24,6 +24,7 @@ MEMBERS = (
     "name",
     "packages",
     "modes",
+    "own_modes",
     "dtypes",
     "keeps_answers",
     "sparing",
@@ -79,7 +80,8 @@ def load(option: str) -> Adapter:
     if not bindings:
         raise AdapterError(f"{option} has no binding: put `@implements(loss, api=...)` over a function")
     _refuse_twins(option, bindings)
-    _refuse_unknown_dtypes(option, bindings)
+    _refuse_unknown_names(option, framework, bindings)
+    _refuse_unknown_own_modes(option, framework, bindings)
     return Adapter(name, option, framework, bindings)
 
 
@@ -91,10 +93,21 @@ def _refuse_twins(option: str, bindings: Iterable[Binding]) -> None:
         seen.add((binding.loss, binding.api))
 
 
-def _refuse_unknown_dtypes(option: str, bindings: Iterable[Binding]) -> None:
+def _refuse_unknown_names(option: str, framework: Framework, bindings: Iterable[Binding]) -> None:
     for binding in bindings:
-        if unknown := [dtype for dtype in binding.dtypes if dtype not in DTYPES]:
-            raise AdapterError(f"{option}: {binding.api!r} names the dtype {unknown[0]!r}: use one of {', '.join(DTYPES)}")
+        for kind, names, known in (("dtype", binding.dtypes, DTYPES), ("mode", binding.modes, framework.modes)):
+            if unknown := [name for name in names if name not in known]:
+                raise AdapterError(f"{option}: {binding.api!r} names the {kind} {unknown[0]!r}: use one of {', '.join(known)}")
+
+
+def _refuse_unknown_own_modes(option: str, framework: Framework, bindings: Iterable[Binding]) -> None:
+    others = f"use one of {', '.join(framework.own_modes)}, or " if framework.own_modes else ""
+    for binding in bindings:
+        if binding.mode and binding.mode not in framework.own_modes:
+            raise AdapterError(
+                f"{option}: {binding.api!r} names {binding.mode!r} as the mode that it runs in by itself: "
+                f"{others}leave `mode` out to have it run in {', '.join(framework.modes)}"
+            )
 
 
 def _load_named(name: str) -> ModuleType:

@@ -44,6 +44,7 @@ class _PyTorch:
     name = "pytorch"
     packages = ("torch", "numpy")
     modes = ("eager",)
+    own_modes: tuple[str, ...] = ()
     dtypes = ("float32", "float64")
     keeps_answers = False
     sparing: tuple[str, ...] = ()

@@ -64,6 +64,7 @@ class TensorFlow:
     name = "tensorflow"
     packages = (_distribution(), "keras", "numpy")
     modes = ("eager", "tf.function")
+    own_modes: tuple[str, ...] = ()
     dtypes = ("float32", "float64")
     keeps_answers = True
     sparing: tuple[str, ...] = ()

@@ -109,6 +109,24 @@ FILES = {
         HEAD + DECLARED.replace('"x"', '"x", dtypes=("bfloat8",)'),
         "'x' names the dtype 'bfloat8': use one of float32, float64",
     ),
+    "unknown mode": (
+        HEAD + DECLARED.replace('"x"', '"x", modes=("eager", "warp")'),
+        ": 'x' names the mode 'warp': use one of eager",
+    ),
+    "unknown mode of its own": (
+        HEAD + DECLARED.replace('"x"', '"x", mode="warp"'),
+        ": 'x' names 'warp' as the mode that it runs in by itself: leave `mode` out to have it run in eager",
+    ),
+    "mode of the framework as its own": (
+        HEAD + DECLARED.replace('"x"', '"x", mode="eager"'),
+        ": 'x' names 'eager' as the mode that it runs in by itself: leave `mode` out to have it run in eager",
+    ),
+    "another mode of its own": (
+        "from adapters.binding import implements\nfrom tests.conformance.tiny import Tiny\n"
+        "class WithModels(Tiny):\n    own_modes = ('model', 'metric')\nframework = WithModels()\n"
+        + DECLARED.replace('"x"', '"x", mode="models"'),
+        ": 'x' names 'models' as the mode that it runs in by itself: use one of model, metric, or leave `mode` out to",
+    ),
     "api not ASCII": (HEAD + DECLARED.replace('"x"', '"µ"'), ", line 3: ValueError: 'µ' cannot be the name of an API"),
     "lambda": (
         HEAD + 'f = implements("sparse_categorical_cross_entropy", api="x")(lambda p, t: 0)\n',

@@ -21,6 +21,7 @@ class Tiny:
     name = "tiny"
     packages = ("numpy",)
     modes: tuple[str, ...] = ("eager",)
+    own_modes: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ("float32",)
     keeps_answers = True
     sparing: tuple[str, ...] = ()
