@@ -127,7 +127,7 @@ def implements(
 
     Raises:
         ValueError: an unknown loss, option or form; the message lists those that exist. Also a name that cannot be printed
-            in a question, and what is no function with a text of its own.
+            in a question, what is no function with a text of its own, and one that does not take what it is declared for.
     """
     if not api.isprintable() or not api.isascii() or not api:
         raise ValueError(f"{api!r} cannot be the name of an API: write it in ASCII on one line")
@@ -150,10 +150,28 @@ def implements(
 
     def declare(function: Callable[..., Any]) -> Binding:
         source, imports = _read_source(function)
+        _refuse_other_parameters(function, (*options, *spec.parameters))
         words = documentation, textbook, source, imports, mode, apart, alone, dtypes, modes, stand_in
         return Binding(loss, api, function, options, reductions, semantics, grade, *words)
 
     return declare
+
+
+_ALWAYS_GIVEN = ("reduction", "linear_weight")
+"""What a function that takes it is given in every call."""
+
+
+def _refuse_other_parameters(function: Callable[..., Any], names: tuple[str, ...]) -> None:
+    """Refuse a function that cannot be called with the fewest and with the most that it takes by name."""
+    signature = inspect.signature(function)
+    for given in ([name for name in _ALWAYS_GIVEN if name in names], names):
+        try:
+            signature.bind("prediction", "target", **dict.fromkeys(given))
+        except TypeError as error:
+            raise ValueError(
+                f"{function.__name__} cannot be called ({error}): let it take prediction, target and the `options` by name, "
+                "with a default but for reduction"
+            ) from error
 
 
 def _read_source(function: Callable[..., Any]) -> tuple[str, tuple[str, ...]]:

@@ -149,3 +149,52 @@ def test_wrong_declaration_is_refused_with_what_exists(words, message: str) -> N
 def test_what_has_no_text_of_a_function_is_refused(function) -> None:
     with pytest.raises(ValueError, match="with def"):
         implements(SPARSE, api="x")(function)
+
+
+def lacks_the_target(x): ...
+def takes_one_more(x, t, w): ...
+def lacks_an_option(x, t, *, reduction): ...
+def lacks_a_default(x, t, *, reduction, class_weight): ...
+def takes_options_by_place(x, t, reduction, class_weight=None, /): ...
+def takes_nothing_by_place(*, x, t, reduction, class_weight=None): ...
+def takes_what_is_not_declared(x, t, *, reduction, class_weight=None, gamma): ...
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "reason"),
+    [
+        (lacks_the_target, (), "too many positional arguments"),
+        (takes_one_more, (), "missing a required argument: 'w'"),
+        (lacks_an_option, (), "missing a required (keyword-only )?argument: 'reduction'"),
+        (lacks_an_option, ("reduction", "class_weight"), "got an unexpected keyword argument 'class_weight'"),
+        (lacks_a_default, ("reduction", "class_weight"), "missing a required (keyword-only )?argument: 'class_weight'"),
+        (takes_options_by_place, ("reduction", "class_weight"), "positional.only"),
+        (takes_nothing_by_place, ("reduction", "class_weight"), "too many positional arguments"),
+        (takes_what_is_not_declared, ("reduction", "class_weight"), "missing a required (keyword-only )?argument: 'gamma'"),
+    ],
+)
+def test_function_that_does_not_take_what_it_declares_is_refused(function, options: tuple[str, ...], reason: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{function.__name__} cannot be called \(.*{reason}.*\): let it take "):
+        implements(SPARSE, api="x", options=options)(function)
+
+
+def takes_anything(*arrays, **options): ...
+def takes_all_by_place_or_name(x, t, reduction="mean", class_weight=None): ...
+
+
+@pytest.mark.parametrize("function", [takes_anything, takes_all_by_place_or_name])
+def test_function_that_takes_what_it_declares_in_a_way_of_its_own_is_fine(function) -> None:
+    assert implements(SPARSE, api="x", options=("reduction", "class_weight"))(function).function is function
+
+
+def takes_matrix_and_bias(h, t, *, linear_weight, linear_bias=None): ...
+def needs_a_bias(h, t, *, linear_weight, linear_bias): ...
+def lacks_a_bias(h, t, *, linear_weight): ...
+
+
+def test_linear_losses_are_always_given_the_matrix_and_not_always_a_bias() -> None:
+    linear = next(name for name, loss in LOSSES.items() if loss.parameters)
+    assert implements(linear, api="x")(takes_matrix_and_bias).loss == linear
+    for function in (needs_a_bias, lacks_a_bias):
+        with pytest.raises(ValueError, match="'linear_bias'"):
+            implements(linear, api="x")(function)

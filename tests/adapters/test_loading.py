@@ -132,6 +132,15 @@ FILES = {
         HEAD + 'f = implements("sparse_categorical_cross_entropy", api="x")(lambda p, t: 0)\n',
         ", line 3: ValueError: <function",
     ),
+    "option that the function lacks": (
+        HEAD + DECLARED.replace('"x"', '"x", options=("reduction",)'),
+        ", line 3: ValueError: f cannot be called (got an unexpected keyword argument 'reduction'): let it take prediction, "
+        "target and the `options` by name, with a default but for reduction",
+    ),
+    "one argument": (
+        HEAD + DECLARED.replace("p, t", "p"),
+        ", line 3: ValueError: f cannot be called (too many positional arguments): let it take prediction, target and",
+    ),
     "built in": (HEAD + 'f = implements("sparse_categorical_cross_entropy", api="x")(max)\n', "write a function with def"),
     "no api": (
         HEAD + DECLARED.replace(', api="x"', ""),
