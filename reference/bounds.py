@@ -1,7 +1,11 @@
 """Error bounds: how far the result of each sound form of a loss may be from the truth, on the very input it was given.
 
-The formulas stand with the losses they belong to: `bounds_softmax`, `bounds_sigmoid`, `bounds_probability`; the constants,
-all there are, in `bounds_rounding`. They follow from first-order rounding analysis.
+The formulas stand with the losses they belong to, in the modules `bounds_*` beside this one; here they are chosen by the
+loss and its grade, and carried through options, reductions and upstream gradients. The constants are the errors of
+elementary functions and the caps on sums in `bounds_rounding`, and `SUM_CAP`, that of a sum over a batch.
+
+Most formulas follow from first-order rounding analysis. Where that does not hold, as for powers of numbers near 0 in focal
+losses and for logits that are themselves sums in linear losses, the module says what its bound follows from.
 
 Sources: N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition, SIAM (2002); P. Blanchard,
 D. J. Higham and N. J. Higham, "Accurately computing the log-sum-exp and softmax functions", IMA J. Numer. Anal. 41(4) (2021).
