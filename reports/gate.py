@@ -24,7 +24,8 @@ def gate(results: Sequence[ResultFile], problems: Sequence[str], required: Seque
 
     Returns:
         The exit code, highest first: 3 incomplete, 1 news (crash, defect, changed, fixed, stale expectation, idle
-        documented choice), 0 as expected; and the reasons of every code that applies, one sentence each, worst first.
+        documented choice, backends that disagree), 0 as expected; and the reasons of every code that applies, one sentence
+        each, worst first.
     """
     incomplete = [*_missing(results, required), *problems]
     for result in results:
