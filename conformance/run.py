@@ -167,7 +167,7 @@ class Writer:
             self.next += 1
 
     def close(self, footer: Footer | None) -> None:
-        """Write the lines that still wait for some that never came, and the footer if the run came to its end."""
+        """Write the lines that still wait for some that never came, and the footer if there is one."""
         for number in sorted(self.waiting):
             self._lines(self.waiting[number])
         if footer is not None:

@@ -88,7 +88,10 @@ def _where(loss: Loss, generator: np.random.Generator, prediction: NDArray, targ
 
 
 def _ignored(index: int, share: float) -> Give:
-    """Ignore a label that a share of the rows is given; a negative ``index`` below -1 is no class, -1 the last but one."""
+    """Ignore a label that a share of the rows is given.
+
+    A negative one is no class, though -1 is the last class where labels wrap.
+    """
 
     def give(loss: Loss, generator: np.random.Generator, prediction: NDArray, target: NDArray, labels: NDArray) -> Given:
         return index, prediction, np.where(generator.random(len(target)) < share, index, target)

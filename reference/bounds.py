@@ -86,7 +86,7 @@ def error_bounds(
 
     Args:
         loss: a name in `reference.losses.LOSSES`.
-        prediction: probabilities or logits, the class axis, if the loss has one, last; any leading shape.
+        prediction: as for `reference.evaluate.evaluate`.
         target: as for `reference.evaluate.evaluate`.
         evaluation: what `reference.evaluate.evaluate` returned for these under the same options and semantics.
         options: those given, as for `reference.evaluate.evaluate`.
@@ -167,7 +167,7 @@ def _weighed(plain: Bounds, truth: Evaluation, weighed: Evaluation, problem: Pro
     target_gradient = None
     if weighed.target_gradient is not None and plain.target_gradient is not None:
         assert truth.target_gradient is not None
-        # Three roundings more where targets are smoothed or weighted on the way.
+        # Those of targets that are smoothed or weighted on the way.
         more = problem.roundings * PRECISIONS[precision].u * np.abs(np.nan_to_num(truth.target_gradient, posinf=0, neginf=0))
         target_gradient = scaled_gradient_bound(
             truth.target_gradient, plain.target_gradient + more, problem.slope, precision=precision
@@ -383,18 +383,18 @@ def reduced_bound(
     divisor: float | None = None,
     weight: Array | None = None,
 ) -> float:
-    r"""Return the error bound of the sum or the mean of N losses l_i with the bounds b_i = ``bounds.value``.
+    r"""Return the error bound of a reduction of N losses l_i with the bounds b_i = ``bounds.value``: their sum, or a mean.
 
     - sum: sum b_i + v A_N sum \|l_i\| + N lam, A_N = min(sum_{i != largest} min(1, \|l_i\| / (v sum \|l\|)), 128 + log2 N)
-    - mean: that over N, + 2 v \|mean\| + lam for the division; of weighted losses over another ``divisor`` D; where D is the
-      sum of ``weight``, v A(weight) \|mean\| more
+    - all others, the sum over a ``divisor`` D, N unless given: that over D, + 2 v \|mean\| + lam for the division; where D is
+      the sum of ``weight``, v A(weight) \|mean\| more
 
     N lam and lam: partial sums and a quotient below the smallest normal number may be flushed to zero. In float64 the expected
     sum or mean has the same roundings as the result, so both terms of v count twice. Computed on values scaled by a power of
     two, so that a finite mean has a finite bound. 0 for N = 0 and for values that are not all finite.
 
     Raises:
-        ValueError: a reduction other than "sum" and "mean".
+        ValueError: "none", or a reduction that is not in `reference.options.REDUCTIONS`.
 
     Source: Higham 2002, sections 4.2 and 4.3.
     """

@@ -21,11 +21,10 @@ class Loss:
 
     ``prefix`` numbers its clauses (``SPARSE-4``). ``has_classes``: the last axis is a distribution over classes and gives
     one loss a row; otherwise every element is an outcome of its own, unless ``row_mean``: then one loss is their mean over the
-    last axis. ``value_forms`` and ``gradient_forms`` name the
-    sound algorithms whose error bounds `reference.bounds` has; the first of each is the default grade. ``relative_form``
-    is the value form that keeps the digits of a loss far below one. ``options`` names what it
-    may take, of `reference.options.OPTIONS`, and ``parameters`` what it takes beside the prediction and has gradients of, of
-    `reference.options.PARAMETERS`.
+    last axis. ``value_forms`` and ``gradient_forms`` name the sound algorithms whose error bounds `reference.bounds` has; the
+    first of each is the default grade. ``relative_form`` is the value form that keeps the digits of a loss far below one.
+    ``options`` names what it may take, of `reference.options.OPTIONS`, and ``parameters`` what it takes beside the prediction
+    and has gradients of, of `reference.options.PARAMETERS`.
     """
 
     name: str

@@ -82,7 +82,9 @@ def softmax_cross_entropy(
     .. math:: l = -\sum_k t_k \log p_k, \quad p = \operatorname{softmax}(x), \quad
               \partial l / \partial x = T p - t, \quad \partial l / \partial t_k = -\log p_k, \quad T = \sum_k t_k
 
-    A class with logit -inf is masked: p = 0, and 0 log 0 = 0. A row with a NaN, a +inf or nothing but -inf is NaN.
+    A class with logit -inf is masked: p = 0, and 0 log 0 = 0. A row with a NaN, a +inf or nothing but -inf is NaN. A distance
+    max(x) - x beyond the largest float64 counts as infinite, as that of the logits [1.5e308, -1.5e308] does: the target
+    gradient there is inf, and so is the value if the target there, of whatever size and sign, is not 0.
 
     A poly loss adds epsilon sum t_k (1 - p_k), with the gradients epsilon p_i (m - t_i), m = sum t_k p_k, and
     epsilon (1 - p_k). A z-loss adds z s^2, s = log sum exp(x), with the gradient 2 z s p. A soft cap puts c tanh(x / c) in

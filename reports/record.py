@@ -158,8 +158,8 @@ class Finding(Struct, frozen=True):
     """Why a question does not conform, on the smallest case that shows it.
 
     ``options`` are those of the call. ``got`` and ``expected`` are what the framework and the reference say of the
-    ``quantity`` on that case.
-    ``error_over_bound`` is the error in units of the derived bound, ``error_ulp`` in units in the last place.
+    ``quantity`` on that case. ``error_over_bound`` is the error in units of the derived bound, ``error_ulp`` in units in the
+    last place.
     """
 
     case: str
@@ -190,13 +190,12 @@ class Answers(Struct, frozen=True):
 class Record(Struct, frozen=True, tag="record", tag_field="kind"):
     """The answer to one question: binding x mode x dtype x clause.
 
-    ``rows`` is the number of prediction/target pairs judged, ``worst`` the largest error over bound of
-    them all. ``regimes`` counts the
-    violating rows in each regime, ``kinds`` names what they hold instead (nan, inf, zero, error, inaccurate, other). ``reason``
-    and ``upstream`` come from the choice point or the expectation that explains the verdict, and ``choices`` are the
-    alternatives that do, by choice point: those that the binding does not document are what expectations observe.
-    ``saturates`` says where a loss stops following the mathematics. ``answers`` are kept for the clause on which backends
-    are compared.
+    ``rows`` is the number of prediction/target pairs judged, ``worst`` the largest error over bound of them all. ``regimes``
+    counts the violating rows in each regime, ``kinds`` names what they hold instead (nan, inf, zero, error, inaccurate,
+    other). ``reason`` and ``upstream`` come from the choice point or the expectation that explains the verdict, and
+    ``choices`` are the alternatives that do, by choice point: those that the binding does not document are what expectations
+    observe. ``saturates`` says where a loss stops following the mathematics. ``answers`` are kept for the clause on which
+    backends are compared.
     """
 
     loss: str
@@ -242,11 +241,12 @@ class Misuse(Struct, frozen=True, tag="misuse", tag_field="kind", omit_defaults=
 
 
 class Footer(Struct, frozen=True, tag="footer", tag_field="kind"):
-    """The last line of a result file: present only if the run came to its end.
+    """The last line of a result file, missing where the process of the run was killed.
 
-    Seconds of all workers: importing the framework, in its own calls, in its compilers, in the suite itself; and by the clock.
-    ``stale`` lists the expectations that matched no question of a whole run, ``idle`` the documented choices of a binding
-    that none of its answers showed.
+    ``complete`` tells whether each question to the adapter has its record; after an interruption, or in a run of a part, it
+    does not. ``stale`` lists the expectations that matched no question of a whole run, ``idle`` the documented choices of a
+    binding that none of its answers showed. Seconds are those of all workers: importing the framework, in its own calls, in
+    its compilers, in the suite itself; and by the clock.
     """
 
     records: Annotated[int, Meta(ge=0)]
