@@ -243,10 +243,10 @@ class Misuse(Struct, frozen=True, tag="misuse", tag_field="kind", omit_defaults=
 class Footer(Struct, frozen=True, tag="footer", tag_field="kind"):
     """The last line of a result file, missing where the process of the run was killed.
 
-    ``complete`` tells whether each question to the adapter has its record; after an interruption, or in a run of a part, it
-    does not. ``stale`` lists the expectations that matched no question of a whole run, ``idle`` the documented choices of a
-    binding that none of its answers showed. Seconds are those of all workers: importing the framework, in its own calls, in
-    its compilers, in the suite itself; and by the clock.
+    ``complete`` tells whether each question to the adapter has its record: it is false after an interruption, and where a
+    part was asked. ``stale`` lists the expectations that matched no question of a whole run, ``idle`` the documented choices
+    of a binding that none of its answers showed. Seconds are those of all workers: importing the framework, in its own calls,
+    in its compilers, in the suite itself; and by the clock.
     """
 
     records: Annotated[int, Meta(ge=0)]
