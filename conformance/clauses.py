@@ -498,10 +498,11 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(
         49,
         "one-hot under options",
-        options.hard_is_one_hot,
+        relations.hard_is_one_hot,
         _under(),
         applies=lambda loss: loss.name in ONE_HOT_PAIRS,
         asked=lambda binding: bool(set(binding.options) & set(LOSSES[ONE_HOT_PAIRS[binding.loss]].options)),
+        meaning="Under every option that both take, a hard target and its one-hot vector give the same loss and gradient.",
     ),
     Clause(
         50,

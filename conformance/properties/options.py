@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from conformance.cases import Batch, lay_out
 from conformance.judging import Judgement, agree, compare, decide
-from conformance.properties.relations import ONE_HOT_PAIRS, Judge, as_usual, both_agree, hard_and_one_hot, with_arrays
+from conformance.properties.relations import ONE_HOT_PAIRS, Judge, as_usual, both_agree, with_arrays
 from conformance.settings import SETTINGS
 from conformance.trial import Answer, Trial, float64
 from reference.bounds import reduced_bound, reduced_gradient_bound
@@ -122,24 +122,6 @@ def without_neutral(batch: Batch) -> Batch:
     neutral = {setting.option for setting in settings if setting.neutral(LOSSES[batch.loss])}
     left = {name: value for name, value in batch.options.given.items() if name not in neutral}
     return replace(batch, options=Options(**left))
-
-
-def hard_is_one_hot(trial: Trial, batch: Batch) -> list[Judgement]:
-    """Under every option that both take, a hard target and its one-hot vector give the same loss and gradient."""
-    hard, twin = hard_and_one_hot(batch)
-    other = next((b for b in trial.siblings if b.loss == twin.loss and b.api == trial.binding.api), None)
-    given = batch.options.given
-    taken = set(given) <= set(LOSSES[twin.loss].options) if other is None else other.takes(given)
-    if not (taken and trial.binding.takes(given)):
-        return []
-    answer, expected = trial.ask(hard), trial.expect(hard)
-    if other is not None:
-        return both_agree(hard, answer, replace(trial, binding=other).ask(twin), expected)
-    truth = trial.expect(twin).truth
-    return [
-        compare(hard, answer, "value", truth.value, expected.bounds.value),
-        compare(hard, answer, "gradient", truth.gradient, expected.bounds.gradient),
-    ]
 
 
 def soft_beside_ignored(trial: Trial, batch: Batch, *, judge: Judge = as_usual) -> list[Judgement]:

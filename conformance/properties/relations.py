@@ -12,6 +12,7 @@ from conformance.tables import table
 from conformance.trial import Answer, Expected, Trial, float64
 from reference.bounds import bound_ratio
 from reference.evaluate import evaluate
+from reference.losses import LOSSES
 
 NASTY = 3.0e4
 """What the neighbours of a row are replaced by: large, and finite in every dtype."""
@@ -64,6 +65,10 @@ def hard_is_one_hot(trial: Trial, batch: Batch) -> list[Judgement]:
     """A hard target and its one-hot vector give the same loss and gradient."""
     hard, twin = hard_and_one_hot(batch)
     other = next((b for b in trial.siblings if b.loss == twin.loss and b.api == trial.binding.api), None)
+    given = batch.options.given  # of options, those that both take are asked
+    taken = set(given) <= set(LOSSES[twin.loss].options) if other is None else other.takes(given)
+    if not (taken and trial.binding.takes(given)):
+        return []
     answer, expected = trial.ask(hard), trial.expect(hard)
     if other is not None:
         return both_agree(hard, answer, replace(trial, binding=other).ask(twin), expected)
