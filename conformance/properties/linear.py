@@ -11,6 +11,7 @@ from conformance.cases import Batch, lay_out
 from conformance.judging import Judgement, agree, compare, decide, refuse
 from conformance.properties import accuracy, dtypes
 from conformance.properties.accounts import fullest_form
+from conformance.properties.interface import UPSTREAM
 from conformance.properties.options import soft_beside_ignored, without_neutral
 from conformance.properties.relations import ONE_HOT_PAIRS, gap
 from conformance.properties.special_values import labels_outside
@@ -21,9 +22,6 @@ from reference.losses import LOSSES, Grade
 from reference.options import PARAMETERS, one_hot_targets
 from reference.reductions import divisor, reduced
 from reference.semantics import Semantics
-
-UPSTREAM = -2.0
-"""The upstream gradient of a reduced loss: neither one nor of its sign, and exact to multiply by."""
 
 
 def losses(trial: Trial, batch: Batch) -> list[Judgement]:
