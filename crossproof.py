@@ -10,10 +10,14 @@ from pathlib import Path
 import click
 import msgspec
 
-ROOT = Path(__file__).resolve().parent
-sys.path.insert(0, str(ROOT))  # the rooms are imported from the checkout, wherever the command is run from
+# The rooms are imported from the checkout, wherever the command is run from.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-USAGE, INCOMPLETE = 2, 3
+from reports.gate import INCOMPLETE
+
+ROOT = Path(__file__).resolve().parent
+USAGE = 2
+"""The exit code of wrong usage; the others are those of the gate."""
 
 
 class Refusal(click.ClickException):
