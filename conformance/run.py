@@ -166,12 +166,11 @@ class Writer:
             self._lines(self.waiting.pop(self.next))
             self.next += 1
 
-    def close(self, footer: Footer | None) -> None:
-        """Write the lines that still wait for some that never came, and the footer if there is one."""
+    def close(self, footer: Footer) -> None:
+        """Write the lines that still wait for some that never came, and the footer, with the number of records."""
         for number in sorted(self.waiting):
             self._lines(self.waiting[number])
-        if footer is not None:
-            self._lines([msgspec.structs.replace(footer, records=self.records)])
+        self._lines([msgspec.structs.replace(footer, records=self.records)])
         self.stream.close()
 
     def _lines(self, lines: Iterable[Line]) -> None:

@@ -261,7 +261,7 @@ def test_writer_puts_records_in_the_order_of_the_questions(tmp_path: Path) -> No
     assert lines(writer.path) == []
     writer.take("a", records["a"])
     assert lines(writer.path) == ["a", "b", "c"]
-    writer.close(None)
+    writer.close(make_footer(0))
     assert lines(writer.path) == ["a", "b", "c"]
 
 
