@@ -1,12 +1,27 @@
 """Drafts of expectation entries, for what a run found that is not listed."""
 
 from collections.abc import Iterable
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 import tomlkit
 
 from reports.record import Record
 
 UNLISTED = ("defect", "crash", "changed")
+
+
+def around(typical: Iterable[float]) -> list[float]:
+    """Return between which numbers typical errors lie, half and twice as large rounded outwards to a digit.
+
+    Half and twice: what is wrong by accident of rounding is so by another amount on another processor.
+    """
+    found = [*typical]
+    return [_one_digit(min(found) / 2, ROUND_FLOOR), _one_digit(max(found) * 2, ROUND_CEILING)]
+
+
+def _one_digit(number: float, rounding: str) -> float:
+    exact = Decimal(number)
+    return float(exact.quantize(Decimal(1).scaleb(exact.adjusted()), rounding)) if exact.is_finite() else number
 
 
 def draft(records: Iterable[Record]) -> str:
@@ -34,6 +49,8 @@ def draft(records: Iterable[Record]) -> str:
         observed["got"] = list(kinds)
         if regimes:
             observed["regimes"] = list(regimes)
+        if "inaccurate" in kinds:
+            observed["error"] = around([float(record.typical) for record in found])
         entry["observed"] = observed
         entry["reason"] = ""
         entry["upstream"] = ""

@@ -11,7 +11,16 @@ from adapters.binding import Binding
 from adapters.loading import Adapter
 from conformance.cases import Batch
 from conformance.clauses import Clause, Inputs, clauses_of
-from conformance.expectations import Expectation, Expectations, Observed, explains, kinds_of, trial_under, without_each
+from conformance.expectations import (
+    Expectation,
+    Expectations,
+    Observed,
+    explains,
+    kinds_of,
+    trial_under,
+    typical_error,
+    without_each,
+)
 from conformance.findings import describe
 from conformance.judging import Judgement
 from conformance.profiles import Profile
@@ -212,10 +221,30 @@ def _mismatch(examination: Examination, question: Question, trial: Trial, entrie
     reasons = "; ".join(entry.reason for entry in entries)
     if not _explained(examination, question, trial, observed):
         return f"no longer as listed: {reasons}"
+    if changed := _otherwise_off(examination, question, trial, observed):
+        return f"no longer as listed, as {changed}: {reasons}"
     for part, others in without_each(observed) if examination.profile.shows_all else ():
         if _explained(examination, question, trial, others):
             return f"no longer as listed, as {part} explains nothing that the rest does not: {reasons}"
     return ""
+
+
+def _otherwise_off(examination: Examination, question: Question, trial: Trial, observed: list[Observed]) -> str:
+    """Say that wrong numbers are typically off by more or by less than is listed; nothing if not.
+
+    Not in a profile whose cases do not show all that is listed: what they show of it may be the better or the worse part.
+    """
+    listed = [one.error for one in observed if one.error]
+    if not listed or not examination.profile.shows_all:
+        return ""
+    under = trial_under(trial, observed)
+    typical = typical_error(observed, under, _ask(examination, question, under))
+    beyond = [(low, high) for low, high in listed if not low <= typical <= high]
+    return (
+        f"wrong numbers are off by {typical:.2g} of themselves, and not by {beyond[0][0]:g} to {beyond[0][1]:g}"
+        if beyond
+        else ""
+    )
 
 
 def _shown(examination: Examination, question: Question, trial: Trial, observed: list[Observed]) -> dict[str, str]:
@@ -275,7 +304,9 @@ def _found(
     finding = describe(trial, smallest, sentence=question.clause.sentence, command=command)
     record = _record(question, verdict, judgements, reason=reason, upstream=upstream)
     saturates = judgement.note if question.clause.is_ladder else ""
-    return msgspec.structs.replace(record, finding=finding, saturates=saturates, kinds=_kinds(judgements))
+    typical = number(typical_error([], trial, judgements))
+    kinds = _kinds(judgements)
+    return msgspec.structs.replace(record, finding=finding, saturates=saturates, kinds=kinds, typical=typical)
 
 
 def _kinds(judgements: list[Judgement]) -> list[str]:

@@ -16,6 +16,7 @@ from conformance.judging import Judgement
 from conformance.profiles import PROFILES
 from conformance.trial import Trial
 from reference.losses import LOSSES, Grade
+from reference.precision import PRECISIONS
 from reference.semantics import Semantics
 
 FOLDER = Path(__file__).parent / "expectations"
@@ -35,7 +36,8 @@ class Observed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``choice``: alternatives of choice points under which the clause holds. ``value_form``, ``gradient_form``: forms under
     whose bounds it holds. ``composition``: one of `COMPOSITIONS` that computes what violating rows hold. ``got``: what the
-    rows that still violate hold, of `KINDS`, and ``regimes``: the regimes they are in; these and no others.
+    rows that still violate hold, of `KINDS`, and ``regimes``: the regimes they are in; these and no others. ``error``: between
+    which numbers the `typical_error` of those lies that hold wrong finite numbers.
     """
 
     choice: dict[str, str] = {}
@@ -44,6 +46,7 @@ class Observed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     composition: str = ""
     got: tuple[str, ...] = ()
     regimes: tuple[str, ...] = ()
+    error: tuple[float, float] | None = None
 
     @property
     def parts(self) -> dict[str, "Observed"]:
@@ -56,7 +59,7 @@ class Observed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if named := getattr(self, field):
                 without[f"{field} = {named}"] = msgspec.structs.replace(self, **{field: ""})
         if self.got:
-            without[f"got = {', '.join(self.got)}"] = msgspec.structs.replace(self, got=(), regimes=())
+            without[f"got = {', '.join(self.got)}"] = msgspec.structs.replace(self, got=(), regimes=(), error=None)
         return without
 
 
@@ -158,6 +161,11 @@ def _check(entry: Expectation, where: str) -> None:
         raise ExpectationError(f"{where}: {observed.composition!r} is no composition; use one of {', '.join(COMPOSITIONS)}")
     if set(observed.got) - set(KINDS):
         raise ExpectationError(f"{where}: got has {sorted(set(observed.got) - set(KINDS))[0]!r}; use {', '.join(KINDS)}")
+    if ("inaccurate" in observed.got) != (observed.error is not None):
+        raise ExpectationError(
+            f'{where}: what is got as "inaccurate" needs error = [low, high], its typical relative error, and nothing else '
+            "does; a run says what it is"
+        )
     if unknown := sorted(set(entry.profiles) - set(PROFILES)):
         raise ExpectationError(f"{where}: {unknown[0]!r} is no profile; use {', '.join(PROFILES)}")
     if not entry.reason or not (entry.upstream.startswith("https://") or entry.upstream == "not found upstream"):
@@ -206,6 +214,36 @@ def explains(
     regimes = {regime for one in observed for regime in one.regimes}
     seen_kinds: set[str] = set()
     seen_regimes: set[str] = set()
+    for judgement, left in _uncomposed(observed, trial, judgements):
+        seen_kinds |= set(kinds_of(judgement)[left].tolist())
+        named = left[: len(judgement.batch.regimes)]
+        seen_regimes |= {"ladder"} if is_ladder else set(np.array(judgement.batch.regimes)[named].tolist())
+        if not (seen_kinds <= kinds and seen_regimes <= regimes):
+            return False
+    return not shows_all or (seen_kinds == kinds and seen_regimes == regimes)
+
+
+def typical_error(observed: list[Observed], trial: Trial, judgements: Iterable[Judgement]) -> float:
+    """Return the geometric mean of u error / bound, of the rows that hold wrong finite numbers under what is observed.
+
+    That is a relative error, as far as a bound is a roundoff u, and so much the same in every dtype. Rows where no error is
+    allowed count only if there are no others: then it is infinite. 0 where no number is wrong.
+    """
+    ratios = [
+        judgement.ratio[left & (kinds_of(judgement) == "inaccurate")]
+        for judgement, left in _uncomposed(observed, trial, judgements)
+    ]
+    off = np.concatenate([np.zeros(0), *ratios])
+    finite = off[np.isfinite(off)]
+    if not finite.size:
+        return np.inf if off.size else 0.0
+    return float(np.exp(np.log(finite).mean())) * PRECISIONS[trial.precision].u
+
+
+def _uncomposed(
+    observed: list[Observed], trial: Trial, judgements: Iterable[Judgement]
+) -> Iterator[tuple[Judgement, NDArray[np.bool_]]]:
+    """Yield the judgements that violate, each with the rows that hold what no composition computes, if there are any."""
     for judgement in judgements:
         if not judgement.violates:
             continue
@@ -213,14 +251,8 @@ def explains(
         for one in observed:
             if one.composition and left.any():
                 left = left & ~composed(one.composition, trial, judgement)
-        if not left.any():
-            continue
-        seen_kinds |= set(kinds_of(judgement)[left].tolist())
-        named = left[: len(judgement.batch.regimes)]
-        seen_regimes |= {"ladder"} if is_ladder else set(np.array(judgement.batch.regimes)[named].tolist())
-        if not (seen_kinds <= kinds and seen_regimes <= regimes):
-            return False
-    return not shows_all or (seen_kinds == kinds and seen_regimes == regimes)
+        if left.any():
+            yield judgement, left
 
 
 def kinds_of(judgement: Judgement) -> NDArray[np.str_]:

@@ -192,10 +192,10 @@ class Record(Struct, frozen=True, tag="record", tag_field="kind"):
 
     ``rows`` is the number of prediction/target pairs judged, ``worst`` the largest error over bound of them all. ``regimes``
     counts the violating rows in each regime, ``kinds`` names what they hold instead (nan, inf, zero, error, inaccurate,
-    other). ``reason`` and ``upstream`` come from the choice point or the expectation that explains the verdict, and
-    ``choices`` are the alternatives that do, by choice point: those that the binding does not document are what expectations
-    observe. ``saturates`` says where a loss stops following the mathematics. ``answers`` are kept for the clause on which
-    backends are compared.
+    other), and ``typical`` is the relative error of those that are inaccurate, in the geometric mean. ``reason`` and
+    ``upstream`` come from the choice point or the expectation that explains the verdict, and ``choices`` are the alternatives
+    that do, by choice point: those that the binding does not document are what expectations observe. ``saturates`` says where
+    a loss stops following the mathematics. ``answers`` are kept for the clause on which backends are compared.
     """
 
     loss: str
@@ -208,6 +208,7 @@ class Record(Struct, frozen=True, tag="record", tag_field="kind"):
     worst: Number = 0.0
     regimes: dict[str, int] = {}
     kinds: list[str] = []
+    typical: Number = 0.0
     reason: str = ""
     upstream: str = ""
     choices: dict[str, str] = {}

@@ -1,10 +1,11 @@
 """Expectations are strict both ways, hold under their conditions only, and are refused where they say nothing."""
 
+import math
 from pathlib import Path
 
 import pytest
 
-from conformance.drafting import draft
+from conformance.drafting import around, draft
 from conformance.expectations import ExpectationError, Observed, load_expectations
 from conformance.profiles import PROFILES
 from reports.record import FAILING
@@ -82,6 +83,35 @@ def test_regimes_that_are_listed_are_those_that_are_seen() -> None:
     for regimes, expected in ((seen, "known defect"), (seen[:1], "changed"), ((*seen, "zeros"), "changed"), ((), "changed")):
         observed = Observed(got=("nan",), regimes=regimes)
         assert verdict(asking.nan, expectation("nan", 1, observed=observed)) == expected
+
+
+def test_wrong_numbers_that_are_wrong_by_another_amount_have_changed() -> None:
+    (record,) = ask(asking.inaccurate, 1)
+    seen, low = tuple(record.regimes), float(record.typical)
+    for error, expected in (
+        ((low / 2, low * 2), "known defect"),
+        ((low * 1.01, low * 4), "changed"),
+        ((low / 4, low * 0.99), "changed"),
+    ):
+        observed = Observed(got=("inaccurate",), regimes=seen, error=error)
+        (record,) = ask(asking.inaccurate, 1, entries=(expectation("inaccurate", 1, observed=observed),))
+        assert record.verdict == expected
+    assert f"as wrong numbers are off by {low:.2g} of themselves, and not by" in record.reason
+
+
+def test_typical_error_is_the_geometric_mean_over_the_rows_that_are_wrong() -> None:
+    (answered,) = ask(asking.inaccurate, 1)
+    assert 1e-3 / 16 < float(answered.typical) < 1e-3  # a loss that is 1.001 times what it should be, with bounds of a few u
+    assert [float(record.typical) for record in ask(asking.nan, 1)] == [0.0]
+
+
+def test_draft_says_how_far_wrong_numbers_are_off() -> None:
+    assert around([961.0]) == [400.0, 2000.0]
+    assert around([42.7, 128_000.0]) == [20.0, 300_000.0]
+    assert around([math.inf]) == [math.inf, math.inf]
+    (record,) = ask(asking.inaccurate, 1)
+    low, high = around([float(record.typical)])
+    assert f"error = [{low}, {high}]" in draft([record])
 
 
 def test_entries_explain_together_and_only_together() -> None:
