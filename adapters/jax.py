@@ -1,7 +1,8 @@
 """JAX and optax: every public way to compute one of the losses, run under `jax.jit`, and a sample of it op by op.
 
 Not here is what computes another loss: `optax.losses.generalized_kl_divergence`, its older name `convex_kl_divergence` and
-`jax.scipy.special.kl_div` add sum_k p_k - t_k to the divergence. Where both sum to one that is 0, but not its gradient.
+`jax.scipy.special.kl_div` add sum_k p_k - t_k to the divergence. Where both sum to one that is 0, but not its gradient. So does
+`optax.losses.make_fenchel_young_loss` of logsumexp, which is logsumexp(x) - sum_k t_k x_k: its gradient at the targets is -x.
 """
 
 from collections.abc import Callable, Mapping
@@ -281,6 +282,23 @@ def log_of_sigmoid(logits, targets):
 )
 def softmax_cross_entropy(logits, targets, *, where=None, class_axis=-1):
     return optax.losses.softmax_cross_entropy(logits, targets, axis=class_axis, where=where)
+
+
+_REDUCE = {"none": None, "sum": jnp.sum, "mean": jnp.mean}
+
+
+@implements(
+    "softmax_cross_entropy_with_logits",
+    api="optax.losses.ranking_softmax_loss",
+    dtypes=IN_ONE,
+    options=("reduction", "class_weight", "where"),
+    semantics=Semantics(mean_divisor="rows"),
+    grade=LOG_SOFTMAX,
+    documentation=OPTAX_LOSSES,
+)
+def ranking_softmax_loss(logits, targets, *, reduction, class_weight=None, where=None):
+    reduce_fn = _REDUCE[reduction]
+    return optax.losses.ranking_softmax_loss(logits, targets, where=where, weights=class_weight, reduce_fn=reduce_fn)
 
 
 @implements(

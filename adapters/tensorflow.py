@@ -1,6 +1,7 @@
 """TensorFlow: every public way to compute one of the losses, run eagerly, and a sample of it under `tf.function`.
 
-Of Keras it has the classes that `tf.keras` names.
+Of Keras it has the classes of the six losses that `tf.keras` names. Its functions, its divergence and its focal losses are the
+same objects as those of Keras, which are asked as `keras-tensorflow`. `tf.raw_ops` has the kernels behind these calls.
 """
 
 import os
@@ -300,6 +301,16 @@ def sigmoid_cross_entropy_with_logits(logits, targets):
 
 @implements(
     "sigmoid_cross_entropy_with_logits",
+    api="tf.compat.v1.nn.sigmoid_cross_entropy_with_logits",
+    grade=_FOLD,
+    documentation=_DOCS + "compat/v1/nn/sigmoid_cross_entropy_with_logits",
+)
+def v1_sigmoid_cross_entropy_with_logits(logits, targets):
+    return tf.compat.v1.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+
+
+@implements(
+    "sigmoid_cross_entropy_with_logits",
     api="tf.nn.weighted_cross_entropy_with_logits",
     options=("pos_weight",),
     documentation=_DOCS + "nn/weighted_cross_entropy_with_logits",
@@ -531,6 +542,17 @@ def log_of_softmax(logits, targets):
 )
 def sparse_softmax_cross_entropy_with_logits(logits, labels):
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+@implements(
+    "sparse_softmax_cross_entropy_with_logits",
+    api="tf.compat.v1.nn.sparse_softmax_cross_entropy_with_logits",
+    semantics=Semantics(label_dtype="int32_int64"),  # its page: labels have "dtype int32 or int64"
+    grade=_QUOTIENT,
+    documentation=_DOCS + "compat/v1/nn/sparse_softmax_cross_entropy_with_logits",
+)
+def v1_sparse_softmax_cross_entropy_with_logits(logits, labels):
+    return tf.compat.v1.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
 
 
 @implements(

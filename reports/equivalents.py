@@ -161,7 +161,7 @@ def _calls(calls: Sequence[Equivalent], asked: str) -> list[str]:
 
 def _instead(whole: Sequence[Equivalent], asked: str) -> str:
     """Say which composition to take where there is no public API."""
-    lack = f"No public API of this loss takes {asked}" if asked else "No public API has this loss"
+    lack = f"No public API that is asked takes {asked}" if asked else "No public API that is asked has this loss"
     conforming = [call for call in whole if call.verdict == "conforms"]
     if conforming:
         return f"{lack}: the shortest composition that conforms is `{printable(conforming[0].binding.api)}`."

@@ -149,7 +149,7 @@ def test_a_reduction_that_a_call_does_not_have_is_lacking() -> None:
 def test_without_a_public_api_a_composition_is_named(bindings: list[BindingInfo], sentence: str) -> None:
     records = [record("c"), record("d", "known defect"), record("p")]
     text = written(bindings, records, "class_weight")
-    assert "No public API of this loss takes `class_weight`" in text and sentence in text
+    assert "No public API that is asked takes `class_weight`" in text and sentence in text
     assert "No public API" not in written([*bindings, binding("p2", "class_weight")], records, "class_weight")
 
 
