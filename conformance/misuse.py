@@ -95,6 +95,15 @@ DATA_KINDS: tuple[DataKind, ...] = (
         meant=(_exp(_log(_PROBABILITY)), _YES),
     ),
     DataKind(
+        "one log-probability a row (N, 1), soft targets (N, 1)",
+        _log(_PROBABILITY),
+        _LIKELY,
+        _BINARY,
+        "",
+        _KEEP_LOGITS,
+        meant=(_exp(_log(_PROBABILITY)), _LIKELY),
+    ),
+    DataKind(
         "one logit a row (N, 1), labels 0 or 1 (N,)",
         _LOGIT,
         _LABEL_OF_YES,
@@ -201,6 +210,15 @@ DATA_KINDS: tuple[DataKind, ...] = (
         "",
         _KEEP_LOGITS,
         meant=(_exp(_log(_INDEPENDENT)), _SEVERAL),
+    ),
+    DataKind(
+        "multi-label log-probabilities (N, C), soft targets (N, C)",
+        _log(_INDEPENDENT),
+        _SEVERAL_SOFT,
+        _BINARY,
+        "",
+        _KEEP_LOGITS,
+        meant=(_exp(_log(_INDEPENDENT)), _SEVERAL_SOFT),
     ),
 )
 """The kinds of data: one output, classes, several labels; probability, logit, log-probability; soft, one-hot, index, sign."""

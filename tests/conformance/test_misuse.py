@@ -150,7 +150,7 @@ def test_who_compiles_warns_once_for_all_calls_of_a_shape() -> None:
 
     lines = {line.data: line for line in misuses(warning, Adapter("own", "own", Compiling(), (warning,)), "cpu")}
     alone = [line for data, line in lines.items() if data.startswith("one") and "labels" not in data]
-    assert len(alone) == 6 and {line.outcome for line in alone} == {"wrong with a warning"}
+    assert len(alone) == 7 and {line.outcome for line in alone} == {"wrong with a warning"}
     assert lines == measure(warning)
 
 
