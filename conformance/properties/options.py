@@ -141,17 +141,20 @@ def soft_beside_ignored(trial: Trial, batch: Batch, *, judge: Judge = as_usual) 
 
 
 def wrong_length(trial: Trial, batch: Batch, *, names: Sequence[str] = ()) -> list[Judgement]:
-    """Weights of the wrong length are an error."""
+    """Weights of the wrong length are an error: of one too many, and of one too few where that is not one for all."""
     rows, classes = batch.rows, classes_in(trial, batch)
     lengths = {"class_weight": classes, "pos_weight": classes, "sample_weight": rows, "mask": rows}
     judgements = []
     for name in names or sorted(set(lengths) & set(trial.binding.options)):
-        weights: Any = np.ones(lengths[name] + 1, np.bool_ if name == "mask" else batch.dtype)
-        weighed = replace(batch, options=replace(batch.options, **{name: weights}))
-        answer = trial.ask(weighed, reduction=trial.binding.least_reduced)
-        error = answer.outcome.error
-        got = error or float64(answer.outcome.value)
-        judgements.append(decide(bool(error), batch, answer, f"value for {name} with one too many", got, "an error"))
+        for length, words in ((lengths[name] + 1, "one too many"), (lengths[name] - 1, "one too few")):
+            if length < 2:
+                continue
+            weights: Any = np.ones(length, np.bool_ if name == "mask" else batch.dtype)
+            weighed = replace(batch, options=replace(batch.options, **{name: weights}))
+            answer = trial.ask(weighed, reduction=trial.binding.least_reduced)
+            error = answer.outcome.error
+            got = error or float64(answer.outcome.value)
+            judgements.append(decide(bool(error), batch, answer, f"value for {name} with {words}", got, "an error"))
     return judgements
 
 

@@ -121,6 +121,17 @@ def long_weights_cut(logits, labels, *, reduction, **given):
     return sparse_loss(logits, labels, reduction, given)
 
 
+@sparse(api="mutant: the last class weight stands for those that are missing")
+def short_weights_stretched(logits, labels, *, reduction, **given):
+    """A weight is looked up at a label as in an array that clamps its index."""
+    if "class_weight" in given:
+        there = torch.arange(logits.shape[-1]).clamp(max=len(given["class_weight"]) - 1)
+        given["class_weight"] = (
+            given["class_weight"][there] if len(there) >= len(given["class_weight"]) else given["class_weight"]
+        )
+    return sparse_loss(logits, labels, reduction, given)
+
+
 @sparse(api="mutant: class weights lost without reduction")
 def weights_lost_without_reduction(logits, labels, *, reduction, **given):
     """Without a reduction the losses come back unweighted."""
