@@ -444,7 +444,9 @@ def generalized(
         probabilities, labels, class_axis=class_axis, sample_weight=sample_weight, mask=mask, ignore_index=ignore_index
     )
     p = at_labels(probabilities, labels)
-    losses = (1 - p**q) / q
+    is_likely = p > 0.5  # there 1 - p**q loses digits, and near 0 the slope of a logarithm overflows
+    lost = jnp.where(is_likely, -jnp.expm1(q * jnp.log(jnp.where(is_likely, p, 1.0))), 1 - p**q)
+    losses = lost / q
     if class_weight is not None:
         weight = weight * at_labels(jnp.broadcast_to(class_weight, probabilities.shape), labels)
     return reduced(weight * losses, weight, reduction=reduction)

@@ -421,7 +421,9 @@ def generalized(
         probabilities, labels, class_axis=class_axis, sample_weight=sample_weight, mask=mask, ignore_index=ignore_index
     )
     p = probabilities.gather(-1, labels[..., None])[..., 0]
-    losses = (1 - p**q) / q
+    is_likely = p > 0.5  # there 1 - p**q loses digits, and near 0 the slope of a logarithm overflows
+    lost = torch.where(is_likely, -torch.expm1(q * torch.log(torch.where(is_likely, p, 1.0))), 1 - p**q)
+    losses = lost / q
     if class_weight is not None:
         weight = weight * (class_weight * one_hot(labels, probabilities)).sum(-1)
     return reduced(weight * losses, weight, reduction=reduction)

@@ -430,7 +430,9 @@ def generalized(
         probabilities, labels, class_axis=class_axis, sample_weight=sample_weight, mask=mask, ignore_index=ignore_index
     )
     p = at_labels(probabilities, labels)
-    losses = (1 - p**q) / q
+    is_likely = p > 0.5  # there 1 - p**q loses digits, and near 0 the slope of a logarithm overflows
+    lost = tf.where(is_likely, -tf.math.expm1(q * tf.math.log(tf.where(is_likely, p, tf.ones_like(p)))), 1 - p**q)
+    losses = lost / q
     if class_weight is not None:
         weight = weight * tf.reduce_sum(class_weight * one_hot(labels, probabilities), -1)
     return reduced(weight * losses, weight, reduction=reduction)

@@ -388,9 +388,9 @@ CLAUSES: tuple[Clause, ...] = (
         "small losses",
         accuracy.small_losses,
         _ladder(tables.small_ladder),
+        applies=lambda loss: loss.prediction in ("probability", "logit"),
         reduce=lambda judgement: accuracy.small_value,
         is_ladder=True,
-        founding=True,
     ),
     Clause(
         6,

@@ -245,7 +245,8 @@ def small_ladder(spec: Loss, dtype: str, span: tuple[float, float] | None = None
         small = 10.0**-z
         # 1 - p is exact down to the roundoff and 1 below it; a small p itself goes on to the smallest number
         x = np.stack([1 - small, small], -1)
-    target = np.zeros(LADDER, np.int64) if spec.has_classes else np.tile([1.0, 0.0], (LADDER, 1))
+    other = -1.0 if spec.target == "sign" else 0.0
+    target = np.zeros(LADDER, np.int64) if spec.has_classes else np.tile([1.0, other], (LADDER, 1))
     return table(spec.name, dtype, "small-ladder", x, target, [f"{step:.6g}" for step in z])
 
 

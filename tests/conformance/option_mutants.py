@@ -894,7 +894,12 @@ def gamma_of_two_squares_alpha(probabilities, targets, *, alpha=1.0, gamma=None,
     )
 
 
-@implements("poly_loss_cross_entropy", api="mutant: epsilon of 2 doubled", options=("sample_weight", "epsilon"))
+@implements(
+    "poly_loss_cross_entropy",
+    api="mutant: epsilon of 2 doubled",
+    options=("sample_weight", "epsilon"),
+    semantics=LOSES_SMALL,
+)
 def epsilon_of_two_doubled(logits, targets, *, sample_weight=None, epsilon=None):
     """Beside weights an epsilon of 2 that is given is added to the one that is there."""
     doubled = epsilon == 2 and sample_weight is not None
