@@ -129,7 +129,7 @@ def _first_masked(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
 
 
 def _smooth(loss: Loss, dtype: str, profile: Profile) -> list[Batch]:
-    regimes = regimes_for(loss.prediction, loss.has_classes).values() if profile.asks(dtype, LONG) else ()
+    regimes = regimes_for(loss.prediction, loss.has_classes).values()
     return [fill(smooth_case(loss.name, regime.name), dtype) for regime in regimes if regime.smooth]
 
 
