@@ -40,8 +40,10 @@ async function showMatching() {
   const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
   let shown = 0, reason = null;
   for (const element of list.children) {
-    if (element.className === "reason") reason = element;
-    if (element.className === "reason") reason.hidden = words.length > 0;
+    if (element.matches(".reason")) {
+      reason = element;
+      reason.hidden = words.length > 0;
+    }
     if (!element.matches(".finding")) continue;
     const text = (element.className + element.querySelector("summary").textContent).toLowerCase();
     element.hidden = !words.every((word) => text.includes(word));
