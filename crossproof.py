@@ -146,15 +146,14 @@ def _run_pytest(options: list[str], pytest_arguments: tuple[str, ...], target: P
 
 def _conclude(target: Path) -> int:
     """Print what a run found and where its time went; return the gate's exit code."""
-    from rich.console import Console
-
     from reports.gate import AS_EXPECTED, NEWS, gate, has_news, is_finished_part
+    from reports.printing import Output
     from reports.results import read_results
     from reports.summary import terminal_summary
 
     results, problems = read_results([target])
     code, reasons = gate(results, problems, [])
-    console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
+    console = Output()
     console.print(terminal_summary(results))
     for result in results:
         if (footer := result.footer) is not None:

@@ -1,11 +1,25 @@
 """A document in the terminal: rendered where a person reads it, as Markdown where a program does, or its data as JSON."""
 
+import errno
+
 import msgspec
 from rich.console import Console
 from rich.markdown import Markdown
 
 FORMATS = ("text", "markdown", "json")
 """How a document can be printed."""
+
+
+class Output(Console):
+    """Standard output, text as it is."""
+
+    def __init__(self) -> None:
+        """Leave out all that rich makes of a text."""
+        super().__init__(soft_wrap=True, markup=False, emoji=False, highlight=False)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line what a reader that has gone means: rich would end with 1, which is news."""
+        raise BrokenPipeError(errno.EPIPE, "the reader has gone")
 
 
 def print_document(markdown: str, data: object, form: str) -> None:
@@ -19,10 +33,9 @@ def print_document(markdown: str, data: object, form: str) -> None:
     Raises:
         OSError: standard output cannot be written.
     """
-    console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
     if form == "json":
         print(msgspec.json.format(msgspec.json.encode(data)).decode(), flush=True)
-    elif form == "text" and console.is_terminal:
+    elif form == "text" and Output().is_terminal:
         Console().print(Markdown(markdown))
     else:
         print(markdown, end="", flush=True)

@@ -293,6 +293,20 @@ def test_reader_that_has_gone_is_no_news(words: list[str], tmp_path: Path) -> No
     assert (process.returncode, process.stderr) == (INCOMPLETE, "")
 
 
+def test_reader_that_goes_before_the_summary_is_no_news_either(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", make_header(), make_record(), make_footer(1))
+    code = (
+        "import sys, crossproof\nfrom pathlib import Path\n"
+        "crossproof._run_pytest = lambda options, arguments, target: crossproof._conclude(target)\n"
+        f"crossproof.main(['run', '--adapter', {str(TINY)!r}, '--results', {str(path)!r}])"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = run_command(code=code, cwd=ROOT, stdout=writer)
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (INCOMPLETE, "")
+
+
 def test_error_of_a_file_that_nobody_foresaw_is_not_taken_for_one_of_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(paths: object) -> None:
         raise PermissionError(13, "Permission denied", "somewhere")
