@@ -290,7 +290,6 @@ _REDUCE = {"none": None, "sum": jnp.sum, "mean": jnp.mean}
 @implements(
     "softmax_cross_entropy_with_logits",
     api="optax.losses.ranking_softmax_loss",
-    dtypes=IN_ONE,
     options=("reduction", "class_weight", "where"),
     semantics=Semantics(mean_divisor="rows"),
     grade=LOG_SOFTMAX,

@@ -239,12 +239,10 @@ def _otherwise_off(examination: Examination, question: Question, trial: Trial, o
         return ""
     under = trial_under(trial, observed)
     typical = typical_error(observed, under, _ask(examination, question, under))
-    beyond = [(low, high) for low, high in listed if not low <= typical <= high]
-    return (
-        f"wrong numbers are off by {typical:.2g} of themselves, and not by {beyond[0][0]:g} to {beyond[0][1]:g}"
-        if beyond
-        else ""
-    )
+    for low, high in listed:
+        if not low <= typical <= high:
+            return f"wrong numbers are off by {typical:.2g} of themselves, and not by {low:g} to {high:g}"
+    return ""
 
 
 def _shown(examination: Examination, question: Question, trial: Trial, observed: list[Observed]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Pytest is run on the questions, in this process: what it takes, and whether a question was put."""
+"""How pytest is run on the questions: in this process, with its arguments refused in one sentence."""
 
 from collections.abc import Generator, Sequence
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from reference.doubledouble import Array
 from reference.evaluate import Evaluation
 from reference.semantics import Semantics
 
@@ -34,19 +35,24 @@ def divisor(evaluation: Evaluation, reduction: str, semantics: Semantics) -> flo
     return float(named[reduction])
 
 
+def of_nothing(semantics: Semantics) -> tuple[Array, Array]:
+    """Return the sum and the mean of a batch without rows: numbers, or empty, as ``semantics.mean_of_nothing`` says."""
+    total, mean = {"nan": (0.0, np.nan), "zero": (0.0, 0.0), "empty": ([], [])}[semantics.mean_of_nothing]
+    return np.array(total), np.array(mean)
+
+
 def reduced(evaluation: Evaluation, reduction: str, semantics: Semantics) -> tuple[float, float]:
     """Return the reduced loss, and the factor that its gradient has beside that of the sum.
 
-    Over a batch without rows a mean is what ``semantics.mean_of_nothing`` says, NaN or 0, and over one without weight what
-    ``semantics.mean_of_no_weight`` says; its gradient is 0.
+    Over a batch without weight the mean is what ``semantics.mean_of_no_weight`` says, NaN or 0, and its gradient 0.
 
     Raises:
-        ValueError: no reduction that sums.
+        ValueError: no reduction that sums, or a batch without rows: of that `of_nothing` has the sum and the mean.
     """
+    if not evaluation.value.size:
+        raise ValueError("a batch without rows is not reduced to a number under every semantics: use `of_nothing`")
     by = divisor(evaluation, reduction, semantics)
-    if by == 0 and not evaluation.value.size:
-        return (np.nan if semantics.mean_of_nothing == "nan" else 0.0), 0.0
-    if by == 0 and evaluation.value.size:
+    if by == 0:
         return (np.nan if semantics.mean_of_no_weight == "nan" else 0.0), 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         return float(evaluation.value.sum() / by), 1.0 / by

@@ -15,11 +15,10 @@ BETWEEN_PARTS = "\n\n\n"
 
 @dataclass(frozen=True)
 class Listed:
-    """A finding group with the anchor that links lead to, its cause, and whether it is the first of its verdict and cause."""
+    """A finding group with the anchor that links lead to, and whether it is the first of its verdict and of its cause."""
 
     anchor: str
     group: merge.FindingGroup
-    cause: merge.Cause
     opens_verdict: bool
     opens_cause: bool
 
@@ -34,9 +33,9 @@ def list_findings(causes: Sequence[merge.Cause]) -> list[Listed]:
     """Return all findings in the order of their causes, worst first, with their anchors."""
     listed: list[Listed] = []
     for cause in causes:
-        for number, group in enumerate(cause.groups):
-            is_new = not listed or listed[-1].cause.verdict != cause.verdict
-            listed.append(Listed(f"finding-{len(listed) + 1}", group, cause, is_new, not number))
+        for group in cause.groups:
+            opens_verdict = not listed or listed[-1].group.worst.verdict != cause.verdict
+            listed.append(Listed(f"finding-{len(listed) + 1}", group, opens_verdict, group is cause.groups[0]))
     return listed
 
 

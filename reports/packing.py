@@ -1,7 +1,7 @@
 """Compressed parts of the page: HTML goes in, base64 of gzip comes out, which the page's script unpacks."""
 
 import base64
-import gzip
+import math
 import zlib
 from collections.abc import Iterable
 
@@ -15,15 +15,11 @@ HELD_BACK = 65_536
 
 def pack(html: str) -> str:
     """Return a text packed."""
-    return base64.b64encode(gzip.compress(html.encode(), mtime=0)).decode()
+    packed, _ = pack_while_room([html], math.inf)
+    return packed
 
 
-def unpack(packed: str) -> str:
-    """Return what was packed, as the script of the page does."""
-    return gzip.decompress(base64.b64decode(packed)).decode()
-
-
-def pack_while_room(pieces: Iterable[str], room: int) -> tuple[str, int]:
+def pack_while_room(pieces: Iterable[str], room: float) -> tuple[str, int]:
     """Return as many pieces, packed, as fit on ``room`` bytes but for some that the compressor may need, and their number."""
     compressor = zlib.compressobj(level=9, wbits=GZIP)
     chunks, size, count = [], 0, 0

@@ -20,7 +20,7 @@ from reference.bounds import Bounds, additions, bound_ratio, error_bounds, reduc
 from reference.evaluate import Evaluation, Upstream, evaluate
 from reference.losses import LOSSES, Grade
 from reference.options import PARAMETERS, one_hot_targets
-from reference.reductions import divisor, reduced
+from reference.reductions import divisor, of_nothing, reduced
 from reference.semantics import Semantics
 
 
@@ -116,8 +116,8 @@ def labels_beyond(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def empty_batch(trial: Trial, batch: Batch) -> list[Judgement]:
     """A batch without rows has no losses, the sum 0, the mean that the semantics names, and gradients of 0 where it sums."""
-    mean = {"nan": np.nan, "zero": 0.0}.get(trial.semantics.mean_of_nothing, np.nan)
-    wanted = {"none": np.zeros(0), "sum": np.zeros(()), "mean": np.array(mean)}
+    total, mean = of_nothing(trial.semantics)
+    wanted = {"none": np.zeros(0), "sum": total, "mean": mean}
     judgements = []
     for reduction in trial.binding.reductions:
         answer = trial.ask(batch, reduction=reduction)

@@ -8,6 +8,7 @@ from conformance.cases import Batch
 from conformance.judging import Judgement, compare, decide
 from conformance.properties.accuracy import within_bound
 from conformance.trial import Trial, float64
+from reference.reductions import of_nothing
 
 REDUCTIONS = ("sum", "mean")
 
@@ -84,8 +85,7 @@ def positive_infinity(trial: Trial, batch: Batch) -> list[Judgement]:
 
 def empty_batch(trial: Trial, batch: Batch) -> list[Judgement]:
     """An empty batch has no losses, the sum 0, and the mean that the semantics names."""
-    sums_and_means = {"nan": (0.0, np.nan), "zero": (0.0, 0.0), "empty": ([], [])}
-    total, mean = (np.array(x) for x in sums_and_means[trial.semantics.mean_of_nothing])
+    total, mean = of_nothing(trial.semantics)
     wanted = {"none": trial.expect(batch).truth.value, "sum": total, "mean": mean}
     judgements = []
     for reduction in wanted if "reduction" in trial.binding.options else ("none",):

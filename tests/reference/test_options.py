@@ -11,7 +11,7 @@ from reference.bounds import Bounds, error_bounds, reduced_bound, reduced_gradie
 from reference.evaluate import Evaluation, evaluate
 from reference.losses import LOSSES
 from reference.options import NONE, Options, one_hot_targets, plain_problem, rows_of
-from reference.reductions import divisor, reduced
+from reference.reductions import divisor, of_nothing, reduced
 from reference.semantics import MATHEMATICAL, Semantics
 from tests.losses import ALONE
 from tests.reference.truth import truth
@@ -297,8 +297,11 @@ def test_labels_that_are_no_class_keep_their_own_row_of_a_mask_of_classes():
     where = np.array([[True, False, True], [True, True, True], [False, True, True]])
     nowhere = Semantics(index_too_large="nan_value")
     gradient = evaluate(SPARSE, x, labels, options=Options(where=where), semantics=nowhere).gradient
-    shares = np.where(where, np.exp(x), 0.0)
-    np.testing.assert_allclose(gradient[[0, 2]], (shares / shares.sum(-1, keepdims=True))[[0, 2]], rtol=1e-14)
+    assert (gradient[~where] == 0).all() and (gradient[[0, 2]][where[[0, 2]]] > 0).all()
+    for row in range(3):
+        options = Options(where=where[[row]])
+        (alone,) = evaluate(SPARSE, x[[row]], labels[[row]], options=options, semantics=nowhere).gradient
+        assert np.array_equal(gradient[row], alone)
 
 
 def test_an_outcome_without_positive_weight_has_a_finite_target_gradient_on_its_right_side():
@@ -307,12 +310,13 @@ def test_an_outcome_without_positive_weight_has_a_finite_target_gradient_on_its_
     assert result.target_gradient is not None and result.target_gradient.tolist() == [[0.0, 0.0]]
 
 
-@pytest.mark.parametrize("reduction", ["mean", "weighted_mean", "nonzero_mean", "batchmean"])
-def test_a_mean_of_nothing_is_what_the_semantics_says(reduction: str):
-    nothing = evaluate(SOFTMAX, np.zeros((0, 3)), np.zeros((0, 3)))
-    assert np.isnan(reduced(nothing, reduction, MATHEMATICAL)[0])
-    assert reduced(nothing, reduction, Semantics(mean_of_nothing="zero")) == (0.0, 0.0)
-    assert reduced(nothing, "sum", MATHEMATICAL) == (0.0, 1.0)
+def test_the_sum_and_the_mean_of_nothing_are_what_the_semantics_says():
+    for picked, mean in (("nan", np.array(np.nan)), ("zero", np.array(0.0)), ("empty", np.zeros(0))):
+        total, got = of_nothing(Semantics(mean_of_nothing=picked))
+        assert got.shape == total.shape == mean.shape and np.array_equal(got, mean, equal_nan=True) and not total.any()
+    for reduction in ("sum", "mean", "weighted_mean", "nonzero_mean", "batchmean"):
+        with pytest.raises(ValueError, match=r"a batch without rows .* use `of_nothing`"):
+            reduced(evaluate(SOFTMAX, np.zeros((0, 3)), np.zeros((0, 3))), reduction, MATHEMATICAL)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -9,7 +9,8 @@ from flint import arb, fmpq
 from conformance.cases import Batch, fill, option_cases
 from reference.evaluate import Evaluation, evaluate
 from reference.options import Options
-from tests.reference.truth import bits, nearest
+from reference.semantics import MATHEMATICAL
+from tests.reference.truth import ROWS, bits, nearest, ulp_errors
 
 BINARY, SIGMOID = "binary_cross_entropy", "sigmoid_cross_entropy_with_logits"
 ULP = 2.0
@@ -39,32 +40,20 @@ def _exactly(number: Fraction) -> arb:
     return arb(fmpq(number.numerator, number.denominator))
 
 
-def _of_logit(x: arb) -> tuple[arb, arb, arb, arb]:
-    """Return log(1 + e^-x), log(1 + e^x), sigmoid(-x) and sigmoid(x)."""
-    return (-x).exp().log1p(), x.exp().log1p(), 1 / (1 + x.exp()), 1 / (1 + (-x).exp())
-
-
-def _of_probability(p: arb) -> tuple[arb, arb, arb, arb]:
-    """Return -log p and -log(1 - p), and the sizes of their slopes."""
-    return -p.log(), -(1 - p).log(), 1 / p, 1 / (1 - p)
-
-
 def worst_errors(batch: Batch, got: Evaluation) -> tuple[float, float]:
     """Return the worst error of the value in ulp, and of the gradient in ulp of the larger of its terms."""
-    parts_of = _of_logit if batch.loss == SIGMOID else _of_probability
     value_error = gradient_error = 0.0
     with bits(BITS):
-        for row, (positive, negative) in enumerate(zip(*exact_masses(batch), strict=True)):
-            parts = [parts_of(arb(float(x))) for x in batch.prediction[row]]
-            masses = list(zip(positive, negative, parts, strict=True))
-            value = nearest([a * high + b * low for a, b, (high, low, _, _) in masses])
-            gradient = nearest([b * rising - a * falling for a, b, (_, _, falling, rising) in masses])
-            terms = np.array([max(float(a * falling), float(b * rising)) for a, b, (_, _, falling, rising) in masses])
-            off = (got.value[row] - value.nearest) / np.spacing(value.nearest) - value.remainder
-            slope_ulp = np.spacing(np.abs(gradient.nearest))
-            slope_off = (got.gradient[row] - gradient.nearest) - gradient.remainder * slope_ulp
-            value_error = max(value_error, float(np.abs(off).max()))
-            gradient_error = max(gradient_error, float(np.abs(slope_off / np.spacing(terms)).max()))
+        for row, masses in enumerate(zip(*exact_masses(batch), strict=True)):
+            x = [arb(float(number)) for number in batch.prediction[row]]
+            yes, no = (ROWS[batch.loss](x, [arb(side)] * len(x), MATHEMATICAL) for side in (1, 0))
+            value = nearest([a * y + b * n for a, b, y, n in zip(*masses, yes.value, no.value, strict=True)])
+            terms = [(a * y, b * n) for a, b, y, n in zip(*masses, yes.gradient, no.gradient, strict=True)]
+            gradient = nearest([positive + negative for positive, negative in terms])
+            unit = np.spacing([max(abs(float(term)) for term in both) for both in terms])
+            slope_off = got.gradient[row] - gradient.nearest - gradient.remainder * np.spacing(np.abs(gradient.nearest))
+            value_error = max(value_error, float(ulp_errors(got.value[row], value).max()))
+            gradient_error = max(gradient_error, float(np.abs(slope_off / unit).max()))
     return value_error, gradient_error
 
 

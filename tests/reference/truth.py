@@ -76,7 +76,7 @@ def truth(
     A loss of independent outcomes has as many values as elements, the others one. The row holds no NaN; p lies in [0, 1]
     and logits are finite or -inf. Of the options those count that the formula of a loss has, not those that weigh rows.
     """
-    formula = _ROWS.get(loss) or partial(_ROWS_WITH_OPTIONS[loss], options)
+    formula = ROWS.get(loss) or partial(_ROWS_WITH_OPTIONS[loss], options)
     for precision in PRECISIONS:
         with bits(precision):
             row = formula([arb(x) for x in prediction], [arb(t) for t in targets], semantics)
@@ -469,7 +469,7 @@ def _power(base: arb, exponent: arb) -> arb:
     return arb(0) if base == 0 else (exponent * base.log()).exp()
 
 
-_ROWS = {
+ROWS = {
     "binary_cross_entropy": _binary,
     "categorical_cross_entropy": _categorical,
     "sparse_categorical_cross_entropy": _categorical,
@@ -481,6 +481,7 @@ _ROWS = {
     "soft_margin": _soft_margin,
     "multilabel_soft_margin": _multilabel,
 }
+"""The formulas that have no options of their own."""
 _ROWS_WITH_OPTIONS = {
     "softmax_cross_entropy_with_logits": _softmax,
     "sparse_softmax_cross_entropy_with_logits": _softmax,

@@ -3,60 +3,19 @@
 import hashlib
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import msgspec
 import pytest
 
 from reports.findings import BETWEEN_PARTS
 from reports.html import PAGE_SIZE, TEMPLATES, breakable, link, make_headline, render, split_api
-from reports.packing import unpack
 from reports.record import MISUSE_OUTCOMES, VERDICTS, Answers, CertificateLine, Record
 from reports.results import ResultFile
 from reports.wording import format_error
+from tests.reports.page import Page, unpacked
 from tests.reports.synthetic import APIS, make_data_kind, make_file, make_finding, make_misuse, make_record, make_run
 
-VOID = {"meta", "input", "wbr", "br", "hr", "img", "link"}
 RUNS = [make_run(adapter) for adapter in APIS]
-
-
-class Page(HTMLParser):
-    """What a browser would see: the elements with their attributes, the text, and whether every element is closed."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.texts: dict[str, list[str]] = {}
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, f"</{tag}> closes another element"
-
-    def handle_data(self, data):
-        self.texts.setdefault(self.open[-1] if self.open else "", []).append(data)
-
-    def attributes(self, name: str) -> list[str]:
-        return [attributes[name] or "" for _, attributes in self.elements if name in attributes]
-
-    @property
-    def text(self) -> str:
-        return " ".join("".join(text for tag, texts in self.texts.items() for text in texts if tag != "script").split())
-
-
-def unpacked(html: str) -> str:
-    """Return the page as it is when its script has unpacked everything."""
-    for into, packed in re.findall(r'<template data-into="([\w-]+)">([^<]*)</template>', html):
-        head, _, rest = html.partition(f'<div id="{into}">')
-        _, _, tail = rest.partition(f'<template data-into="{into}">{packed}</template>')
-        html = f'{head}<div id="{into}">{unpack(packed)}</div>{tail}'
-    return html
 
 
 def poison(item, text):

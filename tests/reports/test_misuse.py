@@ -14,6 +14,7 @@ from reports.results import ResultFile, encode, read_results
 from reports.schema import make_schema
 from reports.sections import make_wrong_helpers
 from reports.wording import OUTCOMES
+from tests.reports.page import Page
 from tests.reports.synthetic import (
     make_data_kind,
     make_file,
@@ -24,7 +25,6 @@ from tests.reports.synthetic import (
     make_run,
     write_lines,
 )
-from tests.reports.test_html import Page
 
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(make_schema()))
 RAISED = {"got": "", "expected": "", "factor": None, "message": "IndexError: Target 1 is out of bounds."}

@@ -2,7 +2,8 @@
 
 import hashlib
 
-from reports.packing import pack, pack_while_room, unpack
+from reports.packing import pack, pack_while_room
+from tests.reports.page import unpack
 
 PIECES = [f"<p>{hashlib.sha256(bytes([number % 256, number // 256])).hexdigest()}</p>" for number in range(20_000)]
 
